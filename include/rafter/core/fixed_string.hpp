@@ -1,0 +1,46 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+namespace rafter {
+
+/// A string as a template argument: `fixed_string{"kv_sum"}`. Structural; the terminator is stored.
+template <std::size_t N>
+struct fixed_string {
+  char data[N]{};
+
+  constexpr fixed_string() = default;
+  constexpr fixed_string(const char (&text)[N]) { std::copy_n(text, N, data); }
+
+  static constexpr std::size_t size() { return N - 1; }
+  constexpr std::string_view view() const { return {data, N - 1}; }
+  constexpr operator std::string_view() const { return view(); }
+};
+
+template <std::size_t N, std::size_t M>
+constexpr auto operator+(const fixed_string<N>& left, const fixed_string<M>& right) {
+  fixed_string<N + M - 1> joined;
+  std::copy_n(left.data, N - 1, joined.data);
+  std::copy_n(right.data, M, joined.data + N - 1);
+  return joined;
+}
+
+template <std::size_t N, std::size_t M>
+constexpr auto operator+(const fixed_string<N>& left, const char (&right)[M]) {
+  return left + fixed_string<M>(right);
+}
+
+template <std::size_t N, std::size_t M>
+constexpr auto operator+(const char (&left)[N], const fixed_string<M>& right) {
+  return fixed_string<N>(left) + right;
+}
+
+template <std::size_t N, std::size_t M>
+constexpr bool operator==(const fixed_string<N>& left, const fixed_string<M>& right) {
+  return left.view() == right.view();
+}
+
+}  // namespace rafter
