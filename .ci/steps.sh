@@ -1,0 +1,49 @@
+# Sourced, not run: configure, build and test one build folder, quietly. Logs go to out/logs/<folder>-<step>.log.
+logs=out/logs
+mkdir -p "$logs"
+
+# quietly NAME COMMAND... -> output to the log; its end is shown when the command fails
+quietly() {
+  log=$logs/$1.log
+  shift
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    echo "failed: $*" >&2
+    echo "the first error and the end of $log:" >&2
+    grep -n -m 3 -E '(error|ERROR|FAILED):' "$log" >&2 || true
+    tail -n 30 "$log" >&2
+    return 1
+  fi
+}
+
+# configure FOLDER COMPILER OPTION... -> a build folder, set up anew or brought up to date
+configure() {
+  folder=$1 compiler=$2
+  shift 2
+  if command -v ccache >/dev/null 2>&1; then compiler="ccache $compiler"; fi
+  if [ -f "$folder/build.ninja" ]; then
+    quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup --reconfigure "$folder" "$@" && return 0
+  fi
+  rm -rf "$folder"
+  quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup "$folder" "$@"
+}
+
+build() {
+  quietly "$(basename "$1")-build" ninja -C "$1"
+}
+
+# run_tests FOLDER ARGUMENT... -> meson's closing summary, after what failed, if anything did
+run_tests() {
+  folder=$1
+  shift
+  rm -rf "$folder/meson-logs/gtest"
+  status=0
+  meson test -C "$folder" --no-rebuild --print-errorlogs "$@" >"$logs/$(basename "$folder")-test.log" 2>&1 </dev/null || status=$?
+  if [ "$status" -ne 0 ]; then
+    grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS)' "$logs/$(basename "$folder")-test.log" || true
+    echo "what they printed: $logs/$(basename "$folder")-test.log; its end:"
+    tail -n 60 "$logs/$(basename "$folder")-test.log"
+  else
+    sed -n '/^Ok: /,/^Timeout: /p' "$logs/$(basename "$folder")-test.log"
+  fi
+  return "$status"
+}
