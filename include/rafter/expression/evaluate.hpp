@@ -233,6 +233,21 @@ struct executor {
     }(std::make_index_sequence<Plan::outputs>{});
   }
 
+  /// The reductions of one step: `take(std::integral_constant<int, I>, value)` for each reduction instruction I.
+  template <class Record, class Take>
+  RAFTER_ALWAYS_INLINE static constexpr void reductions(const double* slots, const Record& record, Take&& take) {
+    double values[static_cast<std::size_t>(size > 0 ? size : 1)]{};
+    phase<0>(slots, values, record);
+    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
+      const auto give = [&](auto index) RAFTER_INLINE_LAMBDA {
+        constexpr int i = decltype(index)::value;
+        if constexpr (is_reduction(at<i>.op)) take(index, values[i]);
+      };
+      const int order[] = {0, (give(std::integral_constant<int, I>{}), 0)...};
+      (void)order;
+    }(all{});
+  }
+
   // -- columns -----------------------------------------------------------------------------------------------------
 
   template <int I, class V, class Columns>

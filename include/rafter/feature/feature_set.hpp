@@ -35,11 +35,16 @@ struct duplicate_name {
   static constexpr std::string_view value = first_duplicate<Features...>();
 };
 
-template <class Feature, class Binding>
+/// Refuses the first feature that the binding cannot provide; one mistake gives one error.
+template <class Binding>
+constexpr void require_available() {}
+template <class Binding, class Feature, class... Rest>
 constexpr void require_available() {
   using E = typename Feature::expression_type;
   if constexpr (!first_missing<E, Binding>().empty()) {
     Binding::template refuse<name_constant<missing_name<E, Binding>>, Feature::name_v>();
+  } else {
+    require_available<Binding, Rest...>();
   }
 }
 
@@ -107,7 +112,7 @@ struct feature_set : detail::feature_set_base {
   /// Refuses, in the user's words, what the binding's record or schema does not provide.
   template <class Binding>
   static constexpr void require_on() {
-    (detail::require_available<Features, Binding>(), ...);
+    detail::require_available<Binding, Features...>();
   }
   template <class Binding>
   static constexpr bool evaluable = detail::evaluable_set<feature_set, Binding>;

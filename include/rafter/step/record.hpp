@@ -4,6 +4,7 @@
 #include <concepts>
 #include <ranges>
 #include <type_traits>
+#include <utility>
 
 #include "rafter/expression/evaluate.hpp"
 #include "rafter/step/observables.hpp"
@@ -27,12 +28,27 @@ struct kv_only_request {
   double kv_length = 0.0;
 };
 
-/// A record that lists its requests: a range `requests` of things with new_tokens, context_tokens and decode.
+namespace detail {
+/// The requests of a record: a member range or a member function that returns one.
+template <class Record>
+  requires requires(const Record& record) { std::ranges::begin(record.requests()); }
+constexpr auto requests_of(const Record& record) {
+  return record.requests();
+}
+template <class Record>
+  requires requires(const Record& record) { std::ranges::begin(record.requests); }
+constexpr const auto& requests_of(const Record& record) {
+  return record.requests;
+}
+}  // namespace detail
+
+/// A record that lists its requests: a range `requests` (or a function returning one) of things with new_tokens,
+/// context_tokens and decode.
 template <class Record>
 concept has_requests = requires(const Record& record) {
-  { std::ranges::begin(record.requests)->new_tokens } -> std::convertible_to<double>;
-  { std::ranges::begin(record.requests)->context_tokens } -> std::convertible_to<double>;
-  { std::ranges::begin(record.requests)->decode } -> std::convertible_to<bool>;
+  { (*std::ranges::begin(detail::requests_of(record))).new_tokens } -> std::convertible_to<double>;
+  { (*std::ranges::begin(detail::requests_of(record))).context_tokens } -> std::convertible_to<double>;
+  { (*std::ranges::begin(detail::requests_of(record))).decode } -> std::convertible_to<bool>;
 };
 
 /// A record that lists the KV lengths of its decode requests (its own new token included): a range `kv_lengths`.
@@ -74,7 +90,7 @@ template <class Record>
 constexpr auto request_type_of() {
   if constexpr (has_requests<Record>) {
     return std::type_identity<
-        std::remove_cvref_t<decltype(*std::ranges::begin(std::declval<const Record&>().requests))>>{};
+        std::remove_cvref_t<decltype(*std::ranges::begin(requests_of(std::declval<const Record&>())))>>{};
   } else if constexpr (has_kv_lengths<Record>) {
     return std::type_identity<kv_only_request>{};
   } else {
@@ -82,8 +98,19 @@ constexpr auto request_type_of() {
   }
 }
 
+/// Reads an observable: by the member that the observable names, or through the record's own `get<Leaf>()`.
 template <class Leaf, class From>
-concept readable_from = requires(const From& from) { { Leaf::read(from) } -> std::convertible_to<double>; };
+  requires requires(const From& from) { Leaf::read(from); }
+constexpr double read_from(const From& from) {
+  return Leaf::read(from);
+}
+template <class Leaf, class From>
+  requires requires(const From& from) { from.template get<Leaf>(); }
+constexpr double read_from(const From& from) {
+  return from.template get<Leaf>();
+}
+template <class Leaf, class From>
+concept readable_from = requires(const From& from) { { read_from<Leaf>(from) } -> std::convertible_to<double>; };
 
 /// Binds plans to a user's record type and a deployment type.
 template <class Deployment, class Record>
@@ -109,11 +136,11 @@ struct record_binding {
   static constexpr reader_type reader() {
     reader_type made;
     if constexpr (Leaf::level_v == level::deployment) {
-      made.deployment = [](const Deployment& from) -> double { return Leaf::read(from); };
+      made.deployment = [](const Deployment& from) -> double { return read_from<Leaf>(from); };
     } else if constexpr (Leaf::level_v == level::step) {
-      made.step = [](const Record& from) -> double { return Leaf::read(from); };
+      made.step = [](const Record& from) -> double { return read_from<Leaf>(from); };
     } else {
-      made.request = [](const request_type& from) -> double { return Leaf::read(from); };
+      made.request = [](const request_type& from) -> double { return read_from<Leaf>(from); };
     }
     return made;
   }
@@ -126,7 +153,7 @@ struct record_binding {
 
   RAFTER_ALWAYS_INLINE static constexpr decltype(auto) requests(const Record& record) {
     if constexpr (has_requests<Record>) {
-      return (record.requests);
+      return requests_of(record);
     } else {
       return kv_only_view<std::remove_cvref_t<decltype(record.kv_lengths)>>{record.kv_lengths};
     }
