@@ -1,7 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #include "rafter/architecture.hpp"
 
-namespace {
+namespace rafter_static_tests {
 
 using namespace rafter;
 using namespace rafter::literals;
@@ -42,4 +42,4 @@ struct latent_attention {
 };
 static_assert(kv_bytes_per_token(latent_attention{}) == 70272_B);
 
-}  // namespace
+}  // namespace rafter_static_tests

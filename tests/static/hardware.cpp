@@ -1,7 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #include "rafter/hardware.hpp"
 
-namespace {
+namespace rafter_static_tests {
 
 using namespace rafter;
 using namespace rafter::literals;
@@ -39,4 +39,4 @@ static_assert(!accelerator<without_a_source>);
 static_assert(!accelerator<int>);
 static_assert(accelerator<accelerator_record> && !static_accelerator<accelerator_record>);
 
-}  // namespace
+}  // namespace rafter_static_tests
