@@ -79,8 +79,8 @@ struct rolling_origin {
     return "block " + std::to_string(origin) + " of " + std::to_string(origins);
   }
   static validation_error too_few(const fold& part, std::size_t steps) {
-    return validation_error("fold '" + part.held_out + "' of rolling_origin: " + std::to_string(steps) +
-                            " steps are too few, none is left to train on before it");
+    return validation_error("fold '" + part.held_out + "' of rolling_origin: too few steps (" +
+                            std::to_string(steps) + "), none is left to train on");
   }
 };
 static_assert(split_policy<rolling_origin>);
