@@ -21,6 +21,16 @@ TEST(InTimeOrder, SortsEachExperimentByStepIdAndKeepsTiesInRowOrder) {
   EXPECT_EQ(ordered[1].rows, (std::vector<std::size_t>{3, 1}));
 }
 
+TEST(InTimeOrder, KeepsManyTiesInRowOrder) {
+  any_dataset data(100);  // the ids 2 and 1 in turn: the odd rows come first
+  std::vector<double> ids;
+  for (std::size_t row = 0; row < 100; ++row) ids.push_back(row % 2 == 0 ? 2 : 1);
+  data.set(group::experiment, std::vector<std::string>(100, "a")).set_step_ids(ids);
+  const auto ordered = in_time_order(data, "test");
+  ASSERT_EQ(ordered[0].rows.size(), 100U);
+  for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(ordered[0].rows[i], i < 50 ? 2 * i + 1 : 2 * (i - 50));
+}
+
 TEST(InTimeOrder, NamesThePolicyThatMissesStepIds) {
   any_dataset data(1);
   data.set(group::experiment, {"a"});
