@@ -60,11 +60,11 @@ struct temporal {
                 row_set::of({first + train_end, first + validation_end}),
                 row_set::of({first + validation_end, experiment.rows.end()})};
       if (part.train.empty() || part.test.empty() || (validation > 0.0 && part.validation.empty())) {
-        throw validation_error("fold '" + part.held_out + "' of temporal: " + std::to_string(experiment.rows.size()) +
-                               " steps are too few, " +
-                               (part.train.empty()  ? "none is left to train on"
-                                : part.test.empty() ? "none is left to test on"
-                                                    : "none is left to validate on"));
+        throw validation_error("fold '" + part.held_out + "' of temporal: too few steps (" +
+                               std::to_string(experiment.rows.size()) + "), none is left to " +
+                               (part.train.empty()  ? "train on"
+                                : part.test.empty() ? "test on"
+                                                    : "validate on"));
       }
       result.push_back(std::move(part));
     }
