@@ -21,10 +21,10 @@ configure() {
   shift 2
   if command -v ccache >/dev/null 2>&1; then compiler="ccache $compiler"; fi
   if [ -f "$folder/build.ninja" ]; then
-    quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup --reconfigure "$folder" "$@" && return 0
+    quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup --reconfigure "$folder" -Db_colorout=never "$@" && return 0
   fi
   rm -rf "$folder"
-  quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup "$folder" "$@"
+  quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup "$folder" -Db_colorout=never "$@"
 }
 
 build() {
