@@ -1,6 +1,7 @@
 # Sourced, not run: configure, build and test one build folder, quietly. Logs go to out/logs/<folder>-<step>.log.
 logs=out/logs
 mkdir -p "$logs"
+export CCACHE_NOHASHDIR=1  # a fresh clone elsewhere finds what an earlier one compiled
 
 # quietly NAME COMMAND... -> output to the log; its end is shown when the command fails
 quietly() {
