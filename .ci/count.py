@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Counts what a `meson test` run executed: each GoogleTest case, and each test that is no GoogleTest program, once.
 
-usage: count.py BUILD_FOLDER...   prints "N passed, N failed" (", N skipped" when some were)
+usage: count.py [--also PASSED FAILED] BUILD_FOLDER...
+Prints "N passed, N failed" (", N skipped" when some were); exits 1 when one failed or none ran.
 Read from meson-logs/testlog.json (the verdicts) and meson-logs/gtest/*.xml (the cases). A program that failed without
 a failed case in its XML (it crashed, ran out of time, or failed to start) counts as one failure more.
 """
@@ -50,8 +51,15 @@ def count(build):
 
 
 def main():
-    total = [sum(column) for column in zip(*(count(pathlib.Path(folder)) for folder in sys.argv[1:]))] or [0, 0, 0]
+    arguments = sys.argv[1:]
+    total = [0, 0, 0]
+    if arguments[:1] == ["--also"]:
+        total = [int(arguments[1]), int(arguments[2]), 0]
+        arguments = arguments[3:]
+    for folder in arguments:
+        total = [sum(pair) for pair in zip(total, count(pathlib.Path(folder)))]
     print(f"{total[0]} passed, {total[1]} failed" + (f", {total[2]} skipped" if total[2] else ""))
+    sys.exit(1 if total[1] or not total[0] else 0)
 
 
 if __name__ == "__main__":

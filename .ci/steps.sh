@@ -1,6 +1,7 @@
 # Sourced, not run: configure, build and test one build folder, quietly. Logs go to out/logs/<folder>-<step>.log.
 logs=out/logs
 mkdir -p "$logs"
+export CCACHE_NOHASHDIR=1  # a fresh clone elsewhere finds what an earlier one compiled
 
 # quietly NAME COMMAND... -> output to the log; its end is shown when the command fails
 quietly() {
@@ -21,10 +22,10 @@ configure() {
   shift 2
   if command -v ccache >/dev/null 2>&1; then compiler="ccache $compiler"; fi
   if [ -f "$folder/build.ninja" ]; then
-    quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup --reconfigure "$folder" "$@" && return 0
+    quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup --reconfigure "$folder" -Db_colorout=never "$@" && return 0
   fi
   rm -rf "$folder"
-  quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup "$folder" "$@"
+  quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup "$folder" -Db_colorout=never "$@"
 }
 
 build() {

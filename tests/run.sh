@@ -20,5 +20,5 @@ echo "[4/4] testing"
 status=0
 run_tests "$folder" || status=$?
 echo "$(($(date +%s) - began)) s"
-python3 .ci/count.py "$folder"
+python3 .ci/count.py "$folder" || status=1
 exit "$status"
