@@ -1,0 +1,6 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+// The one translation unit of a program built with RAFTER_COMPILED_NUMERICS includes this file.
+#pragma once
+
+#include "rafter/solver/dense.ipp"
+#include "rafter/solver/solve_least_squares.ipp"
