@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 #include "rafter/config.hpp"
@@ -35,8 +36,8 @@ class column_evaluation {
     }
   }
 
-  /// Calls `visit(slots, range)` for the rows in order, cut where the deployment changes; `slots` holds what depends
-  /// on the deployment alone.
+  /// Calls `visit(slots, range)` or `visit(slots, range, deployment)` for the rows in order, cut where the deployment
+  /// changes; `slots` holds what depends on the deployment alone.
   template <class Visit>
   void for_each_run(const row_set& rows, Visit visit) const {
     const auto& runs = data_.runs();
@@ -55,7 +56,11 @@ class column_evaluation {
           bound = current.deployment;
         }
         const std::size_t end = std::min(range.end, current.rows.end);
-        visit(static_cast<const slot_array&>(slots), row_range{row, end});
+        if constexpr (std::is_invocable_v<Visit&, const slot_array&, row_range, std::size_t>) {
+          visit(static_cast<const slot_array&>(slots), row_range{row, end}, current.deployment);
+        } else {
+          visit(static_cast<const slot_array&>(slots), row_range{row, end});
+        }
         row = end;
         if (end == current.rows.end) ++at;
       }

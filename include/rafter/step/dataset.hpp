@@ -131,13 +131,28 @@ class dataset {
     if (!note.empty()) kept.notes_.push_back(std::move(note));
     return kept;
   }
+  /// A copy with only the given rows and one more target column. @param values  one positive time [s] a row kept
+  template <class Leaf>
+  dataset<with_targets<Schema, Leaf>> keep_with_target(const row_set& rows, std::span<const double> values,
+                                                       std::string note = {}) const {
+    static_assert(!columns_type::template has<Leaf>, "rafter: the dataset has this column already");
+    if (values.size() != rows.size()) throw dataset_error(source_ + ": one value of the new target is needed a row");
+    auto kept = keep_as<with_targets<Schema, Leaf>>(rows);
+    kept.columns_.back().assign(values.begin(), values.end());
+    for (const double value : kept.columns_.back()) {
+      if (!(value > 0.0) || !std::isfinite(value)) {
+        throw dataset_error(source_ + ": " + std::string(Leaf::name) + " is not a positive time on some row");
+      }
+    }
+    kept.columns_.back().resize(rows.size() + pack_width);
+    if (!note.empty()) kept.notes_.push_back(std::move(note));
+    return kept;
+  }
 
  private:
   friend class dataset_builder<Schema>;
   template <dataset_schema Other>
   friend class dataset;
-  template <class Leaf, dataset_schema Other, class Derive>
-  friend dataset<with_targets<Other, Leaf>> with_derived_target(const dataset<Other>&, Derive, const std::string&);
 
   /// The given rows under a schema that begins with the same columns; further columns are left empty.
   template <class Target>
@@ -465,26 +480,22 @@ class dataset_builder {
 template <class Leaf, dataset_schema Schema, class Derive>
 dataset<with_targets<Schema, Leaf>> with_derived_target(const dataset<Schema>& data, Derive derive,
                                                         const std::string& why_absent) {
-  static_assert(!Schema::columns::template has<Leaf>, "rafter: the dataset has this column already");
-  std::vector<double> derived(data.size());
+  std::vector<double> values;
   const row_set rows = row_set::where(data.size(), [&](std::size_t row) {
     const std::optional<double> time = derive(row);
-    derived[row] = time.value_or(0.0);
-    return derived[row] > 0.0;
+    if (!time || !(*time > 0.0)) return false;
+    values.push_back(*time);
+    return true;
   });
   if (rows.empty()) {
     throw dataset_error(data.source() + ": " + std::string(Leaf::name) + " exists for no row: " + why_absent);
   }
-  auto kept = data.template keep_as<with_targets<Schema, Leaf>>(rows);
-  auto& column = kept.columns_.back();
-  column.clear();
-  rows.for_each([&](std::size_t row) { column.push_back(derived[row]); });
-  column.resize(rows.size() + pack_width);
+  std::string note;
   if (rows.size() < data.size()) {
-    kept.notes_.push_back(std::string(Leaf::name) + " exists for " + std::to_string(rows.size()) + " of " +
-                          std::to_string(data.size()) + " rows (" + why_absent + "); the others are left out");
+    note = std::string(Leaf::name) + " exists for " + std::to_string(rows.size()) + " of " +
+           std::to_string(data.size()) + " rows (" + why_absent + "); the others are left out";
   }
-  return kept;
+  return data.template keep_with_target<Leaf>(rows, values, std::move(note));
 }
 
 /// Time from the start of a step to the start of the next one (the next step id of the same experiment), which is
