@@ -16,3 +16,4 @@
 #include "rafter/architecture/kv_cache.hpp"
 #include "rafter/architecture/mla.hpp"
 #include "rafter/architecture/moe.hpp"
+#include "rafter/architecture/quantities.hpp"

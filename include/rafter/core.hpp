@@ -4,6 +4,7 @@
 #include "rafter/core/diagnostic.hpp"
 #include "rafter/core/error.hpp"
 #include "rafter/core/fixed_string.hpp"
+#include "rafter/core/math.hpp"
 #include "rafter/core/nearest_name.hpp"
 #include "rafter/core/pack.hpp"
 #include "rafter/core/progress.hpp"

@@ -12,3 +12,4 @@
 #include "rafter/hardware/l4.hpp"
 #include "rafter/hardware/l40s.hpp"
 #include "rafter/hardware/mi300x.hpp"
+#include "rafter/hardware/quantities.hpp"

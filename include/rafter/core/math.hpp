@@ -12,7 +12,8 @@
 #include "rafter/core/pack.hpp"
 
 #if defined(__FAST_MATH__)
-#error "rafter: core/math.hpp needs IEEE arithmetic; compile without -ffast-math (its rounding steps would be folded away)"
+#error \
+    "rafter: core/math.hpp needs IEEE arithmetic; compile without -ffast-math (its rounding steps would be folded away)"
 #endif
 
 /// Elementary functions written once for `double` and for `pack`: the same operations in the same order, so that a
@@ -32,35 +33,32 @@ namespace detail {
 typedef std::uint64_t pack_words __attribute__((vector_size(pack_width * sizeof(double))));
 
 /// Unsigned, because a logical shift of 64-bit lanes is one instruction everywhere and an arithmetic one is not.
-template <lane_value V>
-using words_of = std::conditional_t<is_pack<V>, pack_words, std::uint64_t>;
+template <lane_value V> using words_of = std::conditional_t<is_pack<V>, pack_words, std::uint64_t>;
 
 inline constexpr double infinity = std::numeric_limits<double>::infinity();
 inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-inline constexpr double ln2_high = 0x1.62e42feep-1;            // 32 bits: k * ln2_high is exact for |k| < 2^21
-inline constexpr double ln2_low = 0x1.a39ef35793c76p-33;       // ln 2 - ln2_high
+inline constexpr double ln2_high = 0x1.62e42feep-1;       // 32 bits: k * ln2_high is exact for |k| < 2^21
+inline constexpr double ln2_low = 0x1.a39ef35793c76p-33;  // ln 2 - ln2_high
 inline constexpr std::uint64_t mantissa_bits = 0x000fffffffffffff;
 inline constexpr std::uint64_t bits_of_sqrt_half = 0x3fe6a09e00000000;  // 1/sqrt(2), rounded down to 20 bits
 inline constexpr std::uint64_t exponent_shift = 0x3ff0000000000000 - bits_of_sqrt_half;
 
-template <lane_value V>
-struct split_number {
+template <lane_value V> struct split_number {
   V exponent;  ///< k, an integer
   V mantissa;  ///< m in [1/sqrt(2), sqrt(2)), x = 2^k m
 };
 
 /// For positive, normal, finite x; any other lane gives a finite value without meaning.
-template <lane_value V>
-RAFTER_ALWAYS_INLINE constexpr split_number<V> split(V x) {
+template <lane_value V> RAFTER_ALWAYS_INLINE constexpr split_number<V> split(V x) {
   const words_of<V> shifted = std::bit_cast<words_of<V>>(x) + exponent_shift;
   // 2^52 + e as bits: an integer below 2^52 becomes a double without a conversion instruction.
   const V biased = std::bit_cast<V>((shifted >> 52) | std::uint64_t{0x4330000000000000});
   return {biased - (0x1p52 + 1023.0), std::bit_cast<V>((shifted & mantissa_bits) + bits_of_sqrt_half)};
 }
 
-/// s·(f²/2 + R) of log(1+f) = f - f²/2 + s·(f²/2 + R), s = f/(2+f); the minimax R is fdlibm's (e_log.c, |error| < 2^-58.45).
-template <lane_value V>
-RAFTER_ALWAYS_INLINE constexpr V log_tail(V f, V half_square) {
+/// s·(f²/2 + R) of log(1+f) = f - f²/2 + s·(f²/2 + R), s = f/(2+f); the minimax R is fdlibm's (e_log.c, |error| <
+/// 2^-58.45).
+template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V log_tail(V f, V half_square) {
   const V s = f / (f + 2.0);
   const V z = s * s;
   const V w = z * z;
@@ -89,7 +87,7 @@ constexpr double sqrt_by_digits(double x) {
     --exponent;
   }
   rest <<= 1;
-  std::uint64_t root = 0;   // twice the root: 54 bits, the last one for rounding
+  std::uint64_t root = 0;  // twice the root: 54 bits, the last one for rounding
   std::uint64_t taken = 0;
   for (std::uint64_t digit = std::uint64_t{1} << 53; digit != 0; digit >>= 1) {
     const std::uint64_t trial = taken + digit;
@@ -106,8 +104,7 @@ constexpr double sqrt_by_digits(double x) {
 }
 
 /// One instruction where there is one: a loop over __builtin_sqrt stays scalar as long as errno is honoured.
-template <class V>
-RAFTER_ALWAYS_INLINE V sqrt_of_lanes(V x) {
+template <class V> RAFTER_ALWAYS_INLINE V sqrt_of_lanes(V x) {
 #if defined(__AVX512F__) && defined(__clang__)
   return __builtin_ia32_sqrtpd512(x, 4);
 #elif defined(__AVX512F__)
@@ -126,8 +123,7 @@ RAFTER_ALWAYS_INLINE V sqrt_of_lanes(V x) {
 }  // namespace detail
 
 /// Square root, correctly rounded. Negative x gives NaN.
-template <lane_value V>
-RAFTER_ALWAYS_INLINE constexpr V sqrt(V x) {
+template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V sqrt(V x) {
   if constexpr (is_pack<V>) {
     return detail::sqrt_of_lanes(x);
   } else {
@@ -140,8 +136,7 @@ RAFTER_ALWAYS_INLINE constexpr V sqrt(V x) {
 }
 
 /// Natural logarithm (fdlibm's e_log.c without its branches).
-template <lane_value V>
-RAFTER_ALWAYS_INLINE constexpr V log(V x) {
+template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V log(V x) {
   const auto subnormal = x < std::numeric_limits<double>::min();
   const auto [k, m] = detail::split(x * choose(subnormal, broadcast<V>(0x1p54), broadcast<V>(1.0)));
   const V exponent = k - choose(subnormal, broadcast<V>(54.0), broadcast<V>(0.0));
@@ -153,9 +148,13 @@ RAFTER_ALWAYS_INLINE constexpr V log(V x) {
   return choose(x < detail::infinity, choose(x > 0.0, result, below), x + x);
 }
 
-/// log(1 + x), accurate for small x; log1p(-1) = -inf, below NaN, log1p(-0) = -0 (fdlibm's s_log1p.c without its branches).
-template <lane_value V>
-RAFTER_ALWAYS_INLINE constexpr V log1p(V x) {
+/// log(1 + x), accurate for small x; log1p(-1) = -inf, below NaN, log1p(-0) = -0 (fdlibm's s_log1p.c without its
+/// branches).
+template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V log1p(V x) {
+  if constexpr (!is_pack<V>) {
+    // A compiler refuses 0/0 and inf - inf in a constant expression, even where `choose` discards them.
+    if (std::is_constant_evaluated() && !(x > -1.0 && x < detail::infinity)) return log(x + 1.0);
+  }
   const V u = x + 1.0;
   const auto [exponent, m] = detail::split(u);
   // What the rounding of 1 + x lost, exactly (Fast2Sum), relative to u. Not needed where u itself is not used.
@@ -172,8 +171,7 @@ RAFTER_ALWAYS_INLINE constexpr V log1p(V x) {
 
 /// e^x: 2^k e^r with |r| <= ln(2)/2, the Taylor series to r^13 (remainder below 0.05 ulp), r carried in two parts.
 /// Overflows to inf above 709.78, passes through the subnormal numbers (one more rounding) to 0 below -745.13.
-template <lane_value V>
-RAFTER_ALWAYS_INLINE constexpr V exp(V x) {
+template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V exp(V x) {
   const V low = choose(x < -746.0, broadcast<V>(-746.0), x);
   const V clamped = choose(low > 710.0, broadcast<V>(710.0), low);
   // Adding 1.5·2^52 rounds to an integer and leaves it in the low bits.
@@ -210,8 +208,7 @@ RAFTER_ALWAYS_INLINE constexpr V exp(V x) {
 }
 
 /// x^N by repeated squaring, one fixed order of multiplications; 1 / x^-N for negative N, 1 for N = 0.
-template <int N, lane_value V>
-RAFTER_ALWAYS_INLINE constexpr V integer_power(V x) {
+template <int N, lane_value V> RAFTER_ALWAYS_INLINE constexpr V integer_power(V x) {
   if constexpr (N == 0) {
     return broadcast<V>(1.0);
   } else if constexpr (N < 0) {
