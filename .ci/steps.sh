@@ -8,10 +8,12 @@ quietly() {
   log=$logs/$1.log
   shift
   if ! "$@" >"$log" 2>&1 </dev/null; then
-    echo "failed: $*" >&2
-    echo "the first error and the end of $log:" >&2
-    grep -n -m 3 -E '(error|ERROR|FAILED):' "$log" >&2 || true
-    tail -n 30 "$log" >&2
+    {
+      echo "failed: $*"
+      echo "the first errors and the end of $log:"
+      grep -n -m 5 -E '(error|ERROR|FAILED):' "$log" || true
+      tail -n 30 "$log"
+    } | cut -c1-400 >&2
     return 1
   fi
 }
