@@ -8,10 +8,12 @@ quietly() {
   log=$logs/$1.log
   shift
   if ! "$@" >"$log" 2>&1 </dev/null; then
-    echo "failed: $*" >&2
-    echo "the first error and the end of $log:" >&2
-    grep -n -m 3 -E '(error|ERROR|FAILED):' "$log" >&2 || true
-    tail -n 30 "$log" >&2
+    {
+      echo "failed: $*"
+      echo "the first errors and the end of $log:"
+      grep -n -m 5 -E '(error|ERROR|FAILED):' "$log" || true
+      tail -n 30 "$log"
+    } | cut -c1-400 >&2
     return 1
   fi
 }
@@ -37,14 +39,14 @@ run_tests() {
   folder=$1
   shift
   rm -rf "$folder/meson-logs/gtest"
+  log=$logs/$(basename "$folder")-test.log
   status=0
-  meson test -C "$folder" --no-rebuild --print-errorlogs "$@" >"$logs/$(basename "$folder")-test.log" 2>&1 </dev/null || status=$?
+  meson test -C "$folder" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1 </dev/null || status=$?
   if [ "$status" -ne 0 ]; then
-    grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS)' "$logs/$(basename "$folder")-test.log" || true
-    echo "what they printed: $logs/$(basename "$folder")-test.log; its end:"
-    tail -n 60 "$logs/$(basename "$folder")-test.log"
+    grep -v -E '^ *[0-9]+/[0-9]+ .* (OK|SKIP) |^(ninja|Full log)|^$' "$log" | head -n 120
+    echo "all of it: $log"
   else
-    sed -n '/^Ok: /,/^Timeout: /p' "$logs/$(basename "$folder")-test.log"
+    sed -n '/^Ok: /,/^Timeout: /p' "$log"
   fi
   return "$status"
 }
