@@ -7,6 +7,7 @@
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -124,10 +125,9 @@ void check_exact(least_squares_method method, const char* label) {
         double of_b = tolerance.number(t, "suggested_coef_relnorm_tol");
         double of_prediction = tolerance.number(t, "suggested_pred_relmax_tol");
         if (method == least_squares_method::automatic) {
-          // The rule promises digits by the smallest pivot, not by the condition of the rows: 14 + log10 of it, and
-          // at least 7 once refined. One digit of grace for columns whose mean is far from zero.
-          const double promised =
-              fit.path == rafter::solution_path::gram ? 1e-13 / fit.smallest_pivot : 1e-10 / fit.smallest_pivot * 1e-3;
+          // The rule promises digits by the smallest pivot, not by the condition of the rows: 14 + log10 of it. One
+          // digit of grace for columns whose mean is far from zero.
+          const double promised = 1e-13 / fit.smallest_pivot;
           if (fit.path != rafter::solution_path::qr) {
             of_b = std::max(of_b, promised);
             of_prediction = std::max(of_prediction, promised);

@@ -84,6 +84,9 @@ RAFTER_NUMERICS_FUNCTION reduced_problem describe(const normal_equations& equati
   problem.target_squares = std::max(0.0, problem.centred ? centred(p, p) : raw(p, p));
   if (problem.centred && !intercept) problem.target_squares += weight * problem.target_mean * problem.target_mean;
   find_constants(problem, squares, centred_squares, noise);
+  for (std::size_t j = 0; j < p; ++j) {
+    if (!problem.constant[j]) problem.loss = std::max(problem.loss, noise[j] / (256.0 * unit_roundoff * squares[j]));
+  }
   return problem;
 }
 
@@ -525,7 +528,9 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   for (std::size_t a = 0; a < q; ++a) h[a * q + a] += options.alpha;
   const detail::scaled_factor factor = detail::factorise(h, q);
 
-  const bool hopeless = problem.doubtful || !(factor.pivot >= 1e-10);
+  // Sums that lost more than three digits in cancellation count as that much nearer to singular.
+  const double trusted = factor.pivot * std::min(1.0, 1e3 / problem.loss);
+  const bool hopeless = problem.doubtful || !(trusted >= 1e-10);
   const bool to_rows = options.method == method::qr || options.method == method::svd ||
                        (options.method == method::automatic && hopeless);
   if (to_rows || !(factor.pivot > 0.0)) {
@@ -573,7 +578,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   }
   solution.residual_sum_of_squares = std::max(0.0, squares);
 
-  if (options.method == method::automatic && !(factor.pivot >= 1e-7)) {
+  if (options.method == method::automatic && !(trusted >= 1e-7)) {
     if (second_pass == nullptr) {
       solution.status = fit_status::ill_conditioned;
     } else {
