@@ -13,7 +13,7 @@
 /// the digits back, and digits / 10^k is formed in double-double.
 inline rafter::double_double printed_decimal(double read) {
   char text[64];
-  const auto end = std::to_chars(text, text + sizeof text, read, std::chars_format::scientific).ptr;
+  const char* const end = std::to_chars(text, text + sizeof text, read, std::chars_format::scientific).ptr;
   std::string digits;
   int exponent = 0;
   int after_point = 0;
