@@ -7,24 +7,31 @@
 
 namespace rafter {
 
-/// A string as a template argument: `fixed_string{"kv_sum"}`. Structural; the terminator is stored.
-template <std::size_t N>
-struct fixed_string {
+/// A string as a template argument: `fixed_string{"kv_sum"}`. Structural; the terminator is stored. The text ends at
+/// the first terminator, so a string computed into a larger array reads, joins and compares like its text (as
+/// template arguments, arrays of different size remain different types).
+template <std::size_t N> struct fixed_string {
+  static_assert(N > 0, "rafter: a fixed_string holds at least its terminator");
   char data[N]{};
 
   constexpr fixed_string() = default;
   constexpr fixed_string(const char (&text)[N]) { std::copy_n(text, N, data); }
 
-  static constexpr std::size_t size() { return N - 1; }
-  constexpr std::string_view view() const { return {data, N - 1}; }
+  /// Characters before the first terminator.
+  constexpr std::size_t size() const {
+    std::size_t length = 0;
+    while (length < N - 1 && data[length] != '\0') ++length;
+    return length;
+  }
+  constexpr std::string_view view() const { return {data, size()}; }
   constexpr operator std::string_view() const { return view(); }
 };
 
 template <std::size_t N, std::size_t M>
 constexpr auto operator+(const fixed_string<N>& left, const fixed_string<M>& right) {
   fixed_string<N + M - 1> joined;
-  std::copy_n(left.data, N - 1, joined.data);
-  std::copy_n(right.data, M, joined.data + N - 1);
+  std::copy_n(left.data, left.size(), joined.data);
+  std::copy_n(right.data, right.size(), joined.data + left.size());
   return joined;
 }
 

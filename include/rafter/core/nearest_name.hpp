@@ -26,25 +26,25 @@ inline std::size_t edit_distance(std::string_view left, std::string_view right) 
 }
 
 /// The known name closest to `given`, or an empty view when none is close enough to be a likely misspelling
-/// (more than a third of the letters differ, and never for texts over 256 characters).
-template <class Names>
-std::string_view nearest_name(std::string_view given, const Names& known) {
+/// (at most max(2, a third of `given`) edits and at most half of the longer name; never for texts over 256
+/// characters). Of equally close names the first wins.
+template <class Names> std::string_view nearest_name(std::string_view given, const Names& known) {
   std::string_view best;
   if (given.size() > 256) return best;
   std::size_t best_distance = std::max<std::size_t>(2, given.size() / 3) + 1;
   for (const auto& name : known) {
-    const std::size_t distance = edit_distance(given, std::string_view(name));
-    if (distance < best_distance) {
+    const std::string_view candidate(name);
+    const std::size_t distance = edit_distance(given, candidate);
+    if (distance < best_distance && 2 * distance <= std::max(given.size(), candidate.size())) {
       best_distance = distance;
-      best = std::string_view(name);
+      best = candidate;
     }
   }
   return best;
 }
 
 /// The sentence fragment for an error message: `; did you mean 'kv_sum'?`, or nothing when no name is close.
-template <class Names>
-std::string did_you_mean(std::string_view given, const Names& known) {
+template <class Names> std::string did_you_mean(std::string_view given, const Names& known) {
   const std::string_view best = nearest_name(given, known);
   return best.empty() ? std::string() : "; did you mean '" + std::string(best) + "'?";
 }

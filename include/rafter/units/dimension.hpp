@@ -43,12 +43,13 @@ inline constexpr dimension flop_per_token{.token = -1, .flop = 1};
 inline constexpr dimension byte_per_token{.token = -1, .byte = 1};
 }  // namespace units
 
-/// A dimension as text for messages and reports: `FLOP/(B*s)`, `token^2`, `1`. Padded with terminators.
+/// A dimension as text for messages and reports: `FLOP/(B*s)`, `token^2`, `1`. Padded with terminators (64 characters
+/// hold any dimension).
 constexpr auto text_of(dimension d) {
-  fixed_string<48> text;
+  fixed_string<64> text;
   std::size_t size = 0;
   const auto put = [&](const char* part) {
-    while (*part != '\0' && size < 47) text.data[size++] = *part++;
+    while (*part != '\0' && size < 63) text.data[size++] = *part++;
   };
   const auto factor = [&](const char* name, int exponent, bool& first) {
     if (exponent <= 0) return;
@@ -56,8 +57,11 @@ constexpr auto text_of(dimension d) {
     first = false;
     put(name);
     if (exponent > 1) {
-      char digits[4] = {'^', static_cast<char>('0' + exponent % 10), '\0', '\0'};
-      put(digits);
+      char digits[12]{};
+      std::size_t at = 11;
+      for (int rest = exponent; rest > 0; rest /= 10) digits[--at] = static_cast<char>('0' + rest % 10);
+      digits[--at] = '^';
+      put(digits + at);
     }
   };
   bool first = true;

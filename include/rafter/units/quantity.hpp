@@ -9,8 +9,7 @@ namespace rafter {
 
 /// A run-time number with a compile-time dimension, stored in base units (token, FLOP, byte, second).
 /// Explicit in and out: `seconds{0.004}.value`. Adding different dimensions does not compile.
-template <dimension D>
-struct quantity {
+template <dimension D> struct quantity {
   static constexpr dimension dimension_v = D;
   double value = 0.0;
 
@@ -25,14 +24,12 @@ struct quantity {
   friend constexpr quantity operator/(quantity a, double b) { return quantity{a.value / b}; }
 };
 
-template <dimension A, dimension B>
-constexpr auto operator*(quantity<A> a, quantity<B> b) {
+template <dimension A, dimension B> constexpr auto operator*(quantity<A> a, quantity<B> b) {
   return quantity<A * B>{a.value * b.value};
 }
 
 /// Quotient; two quantities of one dimension divide to a plain number.
-template <dimension A, dimension B>
-constexpr auto operator/(quantity<A> a, quantity<B> b) {
+template <dimension A, dimension B> constexpr auto operator/(quantity<A> a, quantity<B> b) {
   if constexpr (A == B) {
     return a.value / b.value;
   } else {
@@ -59,12 +56,24 @@ constexpr bytes operator""_B(long double v) { return bytes{static_cast<double>(v
 constexpr bytes operator""_B(unsigned long long v) { return bytes{static_cast<double>(v)}; }
 constexpr bytes operator""_GB(long double v) { return bytes{static_cast<double>(v * 1e9L)}; }
 constexpr bytes operator""_GB(unsigned long long v) { return bytes{static_cast<double>(v) * 1e9}; }
-constexpr byte_per_second operator""_GB_per_s(long double v) { return byte_per_second{static_cast<double>(v * 1e9L)}; }
-constexpr byte_per_second operator""_GB_per_s(unsigned long long v) { return byte_per_second{static_cast<double>(v) * 1e9}; }
-constexpr byte_per_second operator""_TB_per_s(long double v) { return byte_per_second{static_cast<double>(v * 1e12L)}; }
-constexpr byte_per_second operator""_TB_per_s(unsigned long long v) { return byte_per_second{static_cast<double>(v) * 1e12}; }
-constexpr flop_per_second operator""_TFLOP_per_s(long double v) { return flop_per_second{static_cast<double>(v * 1e12L)}; }
-constexpr flop_per_second operator""_TFLOP_per_s(unsigned long long v) { return flop_per_second{static_cast<double>(v) * 1e12}; }
+constexpr byte_per_second operator""_GB_per_s(long double v) {
+  return byte_per_second{static_cast<double>(v * 1e9L)};
+}
+constexpr byte_per_second operator""_GB_per_s(unsigned long long v) {
+  return byte_per_second{static_cast<double>(v) * 1e9};
+}
+constexpr byte_per_second operator""_TB_per_s(long double v) {
+  return byte_per_second{static_cast<double>(v * 1e12L)};
+}
+constexpr byte_per_second operator""_TB_per_s(unsigned long long v) {
+  return byte_per_second{static_cast<double>(v) * 1e12};
+}
+constexpr flop_per_second operator""_TFLOP_per_s(long double v) {
+  return flop_per_second{static_cast<double>(v * 1e12L)};
+}
+constexpr flop_per_second operator""_TFLOP_per_s(unsigned long long v) {
+  return flop_per_second{static_cast<double>(v) * 1e12};
+}
 constexpr flop_per_byte operator""_FLOP_per_B(long double v) { return flop_per_byte{static_cast<double>(v)}; }
 constexpr flop_per_byte operator""_FLOP_per_B(unsigned long long v) { return flop_per_byte{static_cast<double>(v)}; }
 }  // namespace literals

@@ -1,0 +1,9 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "rafter/estimator/analytical_model.hpp"
+#include "rafter/estimator/estimator.hpp"
+#include "rafter/estimator/linear.hpp"
+#include "rafter/estimator/mean_of_target.hpp"
+#include "rafter/estimator/objective.hpp"
+#include "rafter/estimator/per.hpp"

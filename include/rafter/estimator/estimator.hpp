@@ -1,0 +1,51 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "rafter/core/error.hpp"
+#include "rafter/step/dataset.hpp"
+#include "rafter/step/groups.hpp"
+#include "rafter/step/rows.hpp"
+
+namespace rafter {
+
+/// A fit that cannot be made: no rows, a feature that is not a finite number on some row, an unseen group.
+struct fit_error : error {
+  using error::error;
+};
+
+/// What a fit says of itself. Numerical trouble is told here, never thrown.
+struct fit_summary {
+  std::size_t rows = 0;
+  std::size_t parameters = 0;    ///< nominal: what the model's form has
+  std::size_t identifiable = 0;  ///< what the training rows determine
+  bool healthy = true;           ///< false: read `status` before believing the predictions
+  std::string status = "ok";
+};
+
+/// What `fit` returns: never changes, predicts without allocating or throwing.
+/// Axioms: `predict` is a pure function of its arguments; the prediction for a row does not depend on the other rows.
+template <class P, class Data>
+concept predictor_on = requires(const P& fitted, const Data& data, const row_set& rows, std::span<double> out) {
+  { fitted.summary() } -> std::same_as<fit_summary>;
+  fitted.predict(data, rows, out);  // out[i]: seconds, for the i-th row of the set, ascending
+};
+
+/// An empty type whose static `fit(data, rows, target)` learns from those rows, and from nothing else, to predict the
+/// target observable. `reads_identity(axis)` names what in it identifies groups of an axis (empty: nothing), and
+/// `fitted_per(axis)` is true when it can say nothing of a label that it was not fitted on.
+/// Archetype: `mean_of_target`.
+template <class E, class Data, class Target>
+concept estimator_on = requires(const Data& data, const row_set& rows) {
+  { E::name() } -> std::convertible_to<std::string>;
+  { E::template fit<Target>(data, rows) } -> predictor_on<Data>;
+  { E::reads_identity(group::model) } -> std::convertible_to<std::string_view>;
+  { E::fitted_per(group::model) } -> std::convertible_to<bool>;
+};
+
+}  // namespace rafter

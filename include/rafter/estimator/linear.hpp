@@ -1,0 +1,493 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "rafter/estimator/estimator.hpp"
+#include "rafter/estimator/objective.hpp"
+#include "rafter/feature/feature_set.hpp"
+#include "rafter/solver/linear_solver.hpp"
+#include "rafter/solver/moments.hpp"
+#include "rafter/step/columns.hpp"
+#include "rafter/units/quantity.hpp"
+
+namespace rafter {
+
+namespace detail {
+
+/// What a linear fit needs of its rows, streamed from columns through one plan: features, label, root of the weight.
+/// The feature matrix is never formed: packs of rows go through a tile of a few kilobytes into sums of products.
+template <class Features, class Objective, class Schema, class Target>
+class linear_rows final : public design {
+  using label_type = std::remove_cvref_t<decltype(Objective::label(Target{}))>;
+  using root_weight_type = std::remove_cvref_t<decltype(Objective::root_weight(Target{}))>;
+  using plan_type =
+      typename Features::template plan_with<dataset_binding<Schema>, label_type, root_weight_type>;
+  using evaluation = column_evaluation<plan_type, Schema>;
+  using run = typename evaluation::run;
+  using slots_type = typename evaluation::slot_array;
+
+ public:
+  static constexpr std::size_t features = Features::size;
+
+  /// Is feature k the same for all steps of a deployment? Then it never enters a tile.
+  static constexpr bool uniform(std::size_t k) {
+    const instruction& one = plan_type::tape.code[static_cast<std::size_t>(plan_type::tape.outputs[k])];
+    return one.varies <= level::deployment;
+  }
+  static constexpr std::size_t varying = [] {
+    std::size_t count = 0;
+    for (std::size_t k = 0; k < features; ++k) count += !uniform(k);
+    return count;
+  }();
+  /// Where feature k stands in the tile, or among the uniform features.
+  static constexpr std::size_t place(std::size_t k) {
+    std::size_t before = 0;
+    for (std::size_t j = 0; j < k; ++j) before += uniform(j) == uniform(k);
+    return before;
+  }
+
+  linear_rows(const dataset<Schema>& data, row_set rows)
+      : data_(data), rows_(std::move(rows)), evaluation_(data, rows_) {
+    if (rows_.empty()) throw fit_error("no rows to fit on");
+    shift_.resize(features + 1);
+    const row_set first = row_set::of({rows_.ranges().front().begin});
+    evaluation_.for_each_run(first, [&](const slots_type& slots, row_range range) {
+      evaluation_.template rows<pack>(slots, range.begin, [&](auto index, pack value) {
+        constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
+        if constexpr (k <= features) shift_[k] = value[0];
+      });
+    });
+    for (double& value : shift_) {
+      if (!std::isfinite(value)) value = 0.0;  // found and named by refuse_non_finite
+    }
+  }
+
+  const row_set& all_rows() const { return rows_; }
+
+  /// Sums of products of the given rows, which must be among this design's.
+  normal_equations equations(const row_set& of) const {
+    normal_equations total(shift_);
+    std::array<double, features> constants{};
+    sums current;
+    std::size_t deployment = no_deployment;
+    std::size_t pending = 0;
+    alignas(64) double tile[tile_packs * sums::tile_stride];
+    const auto flush = [&] {
+      if (pending == 0) return;
+      add(total, current, constants, pending);
+      current.reset();
+      pending = 0;
+    };
+    evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range, std::size_t in) {
+      if (in != deployment) {
+        flush();
+        deployment = in;
+        constants = uniform_values(slots);
+      }
+      pending += range.size();
+      std::size_t packs = 0;
+      for (std::size_t row = range.begin; row < range.end; row += pack_width) {
+        fill_pack(tile + packs * sums::tile_stride, slots, row, range.end);
+        if (++packs == tile_packs) {
+          current.accumulate(tile, packs);
+          packs = 0;
+        }
+      }
+      if (packs > 0) current.accumulate(tile, packs);
+    });
+    flush();
+    total.largest = largest_of(total);
+    return total;
+  }
+
+  /// @throws fit_error naming the first feature and row whose value is not a finite number
+  void refuse_non_finite(const normal_equations& sums_of, const row_set& of) const {
+    if (std::all_of(sums_of.gram.begin(), sums_of.gram.end(), [](double v) { return std::isfinite(v); })) return;
+    evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range) {
+      for (std::size_t row = range.begin; row < range.end; ++row) {
+        evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) {
+          constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
+          if (std::isfinite(value[0])) return;
+          const std::string what =
+              k < features ? "feature '" + std::string(Features::names[k < features ? k : 0]) + "'"
+                           : "the label of target '" + std::string(Target::name) + "'";
+          throw fit_error(what + " is " + (std::isnan(value[0]) ? "not a number" : "infinite") + " on row " +
+                          std::to_string(row) + " (" + data_.source() + ":" + std::to_string(data_.line(row)) + ")");
+        });
+      }
+    });
+  }
+
+  // As a design: the second pass of a solver that needs to see the rows.
+  std::size_t rows() const override { return rows_.size(); }
+  std::size_t columns() const override { return features; }
+  void for_each_block(block_visitor visit) const override { for_each_block(rows_, visit); }
+  void for_each_block(const row_set& of, block_visitor visit) const {
+    constexpr std::size_t height = 256;
+    std::vector<double> x(features * (height + pack_width));
+    std::vector<double> y(height + pack_width);
+    std::vector<double> weight(Objective::weighted ? height + pack_width : 0);
+    constexpr std::size_t stride = height + pack_width;
+    evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range) {
+      for (std::size_t at = range.begin; at < range.end; at += height) {
+        const std::size_t count = std::min(height, range.end - at);
+        for (std::size_t i = 0; i < count; i += pack_width) {
+          evaluation_.template rows<pack>(slots, at + i, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
+            constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
+            if constexpr (k < features) {
+              store(x.data() + k * stride + i, value);
+            } else if constexpr (k == features) {
+              store(y.data() + i, value);
+            } else if constexpr (Objective::weighted) {
+              store(weight.data() + i, value * value);
+            }
+          });
+        }
+        visit(design_block{.rows = count,
+                           .x = x.data(),
+                           .stride = stride,
+                           .y = y.data(),
+                           .weight = Objective::weighted ? weight.data() : nullptr});
+      }
+    });
+  }
+
+ private:
+  using sums = moments<varying + 2>;
+  static constexpr std::size_t no_deployment = static_cast<std::size_t>(-1);
+  /// About 16 KB of tile: it stays in the first-level cache beside the columns that feed it.
+  static constexpr std::size_t tile_packs =
+      std::max<std::size_t>(1, std::size_t{16384} / (sums::tile_stride * sizeof(double)));
+
+  static std::array<double, features> uniform_values(const slots_type& slots) {
+    std::array<double, features> values{};
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      ((values[K] = uniform(K) ? run::template operand<double, uniform(K) ? plan_type::tape.outputs[K] : -1>(
+                                     slots.data(), nullptr)
+                               : 0.0),
+       ...);
+    }(std::make_index_sequence<features>{});
+    return values;
+  }
+
+  RAFTER_ALWAYS_INLINE void fill_pack(double* to, const slots_type& slots, std::size_t row, std::size_t end) const {
+    pack values[features + 2];
+    evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
+      values[static_cast<std::size_t>(decltype(index)::value)] = value;
+    });
+    const pack weight = Objective::weighted ? values[features + 1] : broadcast<pack>(1.0);
+    store(to, weight);
+    [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
+      const auto put = [&](auto index) RAFTER_INLINE_LAMBDA {
+        constexpr std::size_t k = decltype(index)::value;
+        if constexpr (k == features || !uniform(k < features ? k : 0)) {
+          const pack shifted = values[k] - shift_[k];
+          constexpr std::size_t at = k == features ? varying + 1 : 1 + place(k < features ? k : 0);
+          store(to + at * pack_width, Objective::weighted ? shifted * weight : shifted);
+        }
+      };
+      (put(std::integral_constant<std::size_t, K>{}), ...);
+    }(std::make_index_sequence<features + 1>{});
+    if (row + pack_width > end) [[unlikely]] {  // lanes of other rows, or of padding
+      for (std::size_t column = 0; column < varying + 2; ++column) {
+        for (std::size_t lane = end - row; lane < pack_width; ++lane) to[column * pack_width + lane] = 0.0;
+      }
+    }
+  }
+
+  /// Adds one deployment's sums to the whole: a uniform feature's products follow from the column of ones.
+  void add(normal_equations& total, const sums& of, const std::array<double, features>& constants,
+           std::size_t rows_added) const {
+    constexpr std::size_t small = varying + 2;
+    constexpr std::size_t size = features + 2;
+    std::array<double, small * small> gram;
+    of.copy_to(gram.data());
+    // Column j of the whole is factor[j] times column from[j] of the small matrix.
+    std::array<std::size_t, size> from{};
+    std::array<double, size> factor;
+    factor.fill(1.0);
+    from[size - 1] = small - 1;
+    for (std::size_t k = 0; k < features; ++k) {
+      if (uniform(k)) {
+        factor[k + 1] = constants[k] - shift_[k];
+      } else {
+        from[k + 1] = 1 + place_[k];
+      }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      for (std::size_t j = 0; j < size; ++j) {
+        total.gram[i * size + j] += factor[i] * factor[j] * gram[from[i] * small + from[j]];
+      }
+    }
+    total.rows += rows_added;
+  }
+  static std::vector<double> largest_of(const normal_equations& sums_of) {
+    std::vector<double> largest(sums_of.size());
+    for (std::size_t i = 0; i < largest.size(); ++i) largest[i] = std::abs(sums_of(i, i));
+    return largest;
+  }
+
+  static constexpr std::array<std::size_t, features> place_ = [] {
+    std::array<std::size_t, features> places{};
+    for (std::size_t k = 0; k < features; ++k) places[k] = place(k);
+    return places;
+  }();
+
+  const dataset<Schema>& data_;
+  row_set rows_;
+  evaluation evaluation_;
+  std::vector<double> shift_;
+};
+
+/// The rows of one fold of a wider design.
+template <class Rows>
+class fold_rows final : public design {
+ public:
+  fold_rows(const Rows& all, const row_set& rows) : all_(all), rows_(rows) {}
+  std::size_t rows() const override { return rows_.size(); }
+  std::size_t columns() const override { return all_.columns(); }
+  void for_each_block(block_visitor visit) const override { all_.for_each_block(rows_, visit); }
+
+ private:
+  const Rows& all_;
+  const row_set& rows_;
+};
+
+}  // namespace detail
+
+template <auto Features, linear_solver Solver, class Objective>
+struct linear;
+
+/// A linear predictor bound to one deployment and to a type of step records: what depends on the deployment alone is
+/// folded into the intercept. Predicts without allocating; the same bits as the predictor's column evaluation.
+template <class Features, class Objective, class Deployment, class Record>
+class bound_linear {
+  using binding = detail::record_binding<Deployment, Record>;
+  using plan_type = typename Features::template plan_with<binding, std::remove_cvref_t<decltype(Objective::base())>>;
+  using run = detail::executor<plan_type>;
+
+ public:
+  bound_linear(const std::array<double, Features::size>& coefficients, double intercept, const Deployment& deployment)
+      : coefficients_(coefficients), offset_(intercept) {
+    run::bind(slots_.data(), deployment);
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      ((uniform(K) ? void(offset_ += coefficients_[K] *
+                                     run::template operand<double, uniform(K) ? plan_type::tape.outputs[K] : -1>(
+                                         slots_.data(), nullptr))
+                   : void()),
+       ...);
+    }(std::make_index_sequence<Features::size>{});
+  }
+
+  seconds operator()(const Record& record) const {
+    double partial[4] = {0.0, 0.0, 0.0, 0.0};
+    double base = 1.0;
+    run::step(slots_.data(), record, [&](auto index, double value) RAFTER_INLINE_LAMBDA {
+      constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
+      if constexpr (k == Features::size) {
+        base = value;
+      } else if constexpr (!uniform(k)) {
+        partial[k % 4] += coefficients_[k] * value;
+      }
+    });
+    return seconds{Objective::predict(offset_ + ((partial[0] + partial[1]) + (partial[2] + partial[3])), base)};
+  }
+
+ private:
+  static constexpr bool uniform(std::size_t k) {
+    return plan_type::tape.code[static_cast<std::size_t>(plan_type::tape.outputs[k])].varies <= level::deployment;
+  }
+
+  std::array<double, Features::size> coefficients_;
+  double offset_;
+  typename run::slot_array slots_{};
+};
+
+/// A fitted linear model over a feature set.
+template <class Features, class Objective>
+class linear_predictor {
+ public:
+  linear_predictor(linear_solution solution, bool has_intercept)
+      : solution_(std::move(solution)), has_intercept_(has_intercept) {
+    std::copy_n(solution_.coefficients.begin(), Features::size, coefficients_.begin());
+  }
+
+  /// Coefficients in raw units with standard errors, rank, status, path: everything that the solver said.
+  const linear_solution& solution() const { return solution_; }
+  static constexpr const auto& feature_names() { return Features::names; }
+
+  fit_summary summary() const {
+    const std::size_t intercepts = has_intercept_ ? 1 : 0;
+    return {.rows = solution_.rows,
+            .parameters = Features::size + intercepts,
+            .identifiable = solution_.rank + intercepts,
+            .healthy = solution_.status == fit_status::ok || solution_.status == fit_status::refined,
+            .status = std::string(text_of(solution_.status))};
+  }
+
+  /// Predicts rows of a dataset [s]; the features are not stored. @param out  rows.size() values
+  template <class Schema>
+  void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
+    using binding = detail::dataset_binding<Schema>;
+    Features::template require_on<binding>();
+    if constexpr (Features::template evaluable<binding>) {
+      using plan_type =
+          typename Features::template plan_with<binding, std::remove_cvref_t<decltype(Objective::base())>>;
+      const column_evaluation<plan_type, Schema> evaluation(data, rows);
+      std::size_t at = 0;
+      evaluation.for_each_run(rows, [&](const auto& slots, row_range range) {
+        using run = detail::executor<plan_type>;
+        double offset = solution_.intercept;
+        [&]<std::size_t... K>(std::index_sequence<K...>) {
+          ((uniform<plan_type>(K)
+                ? void(offset += coefficients_[K] *
+                                 run::template operand<double, uniform<plan_type>(K) ? plan_type::tape.outputs[K] : -1>(
+                                     slots.data(), nullptr))
+                : void()),
+           ...);
+        }(std::make_index_sequence<Features::size>{});
+        for (std::size_t row = range.begin; row < range.end; row += pack_width) {
+          pack partial[4] = {pack{}, pack{}, pack{}, pack{}};
+          pack base = broadcast<pack>(1.0);
+          evaluation.template rows<pack>(slots, row, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
+            constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
+            if constexpr (k == Features::size) {
+              base = value;
+            } else if constexpr (!uniform<plan_type>(k)) {
+              partial[k % 4] = partial[k % 4] + coefficients_[k] * value;
+            }
+          });
+          const pack sum = offset + ((partial[0] + partial[1]) + (partial[2] + partial[3]));
+          const pack predicted = Objective::predict(sum, base);
+          const std::size_t count = std::min(pack_width, range.end - row);
+          for (std::size_t lane = 0; lane < count; ++lane) out[at++] = predicted[lane];
+        }
+      });
+    }
+  }
+
+  /// Everything that depends on the deployment computed once; the result predicts records of type `Record`.
+  template <class Record, class Deployment>
+  auto bind(const Deployment& deployment) const {
+    using binding = detail::record_binding<Deployment, Record>;
+    Features::template require_on<binding>();
+    if constexpr (Features::template evaluable<binding>) {
+      return bound_linear<Features, Objective, Deployment, Record>(coefficients_, solution_.intercept, deployment);
+    }
+  }
+  /// One step of one deployment.
+  template <class Record, class Deployment>
+  seconds predict(const Record& record, const Deployment& deployment) const {
+    return bind<Record>(deployment)(record);
+  }
+
+ private:
+  template <class Plan>
+  static constexpr bool uniform(std::size_t k) {
+    return Plan::tape.code[static_cast<std::size_t>(Plan::tape.outputs[k])].varies <= level::deployment;
+  }
+
+  linear_solution solution_;
+  std::array<double, Features::size> coefficients_{};
+  bool has_intercept_;
+};
+
+/// A linear model: target = intercept + Σ coefficient · feature (or its logarithm, or relative to a base: see
+/// `Objective`), fitted by `Solver` from sums of products that are streamed from the columns.
+///
+///   using ridge30 = linear<catalog::study30, ridge<1>>;
+template <auto Features, linear_solver Solver, class Objective = objective::squared>
+struct linear {
+  using features = typename std::remove_cvref_t<decltype(Features)>::set_type;
+  using objective_type = Objective;
+
+  static std::string name() {
+    std::string text = Solver{}.name() + " on " + std::to_string(features::size) + " features";
+    if (Objective::name != objective::squared::name) text += ", " + std::string(Objective::name);
+    return text;
+  }
+  static constexpr std::string_view reads_identity(group axis) { return features::identity_feature(name_of(axis)); }
+  static constexpr bool fitted_per(group) { return false; }
+
+  /// @throws fit_error on no rows, or a feature that is not a finite number (named, with the row)
+  template <class Target, class Schema>
+  static auto fit(const dataset<Schema>& data, const row_set& rows) {
+    require<Target, Schema>();
+    if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
+      const detail::linear_rows<features, Objective, Schema, Target> all(data, rows);
+      const normal_equations equations = all.equations(rows);
+      all.refuse_non_finite(equations, rows);
+      return solve(equations, all);
+    }
+  }
+
+  /// One fit per set of training rows, from one pass over the data where the sets allow it: when what each set leaves
+  /// out is disjoint from what the others leave out, every fit's sums are the sum of the others' parts. Parts are
+  /// added, never subtracted, so no digits are lost to a part that dominates.
+  template <class Target, class Schema>
+  static auto fit_each(const dataset<Schema>& data, const std::vector<row_set>& trainings) {
+    require<Target, Schema>();
+    if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
+      using predictor = linear_predictor<features, Objective>;
+      std::vector<predictor> fitted;
+      fitted.reserve(trainings.size());
+      row_set any;
+      for (const row_set& rows : trainings) any = any | rows;
+      std::vector<row_set> left_out;
+      row_set seen;
+      bool disjoint = trainings.size() > 2;
+      for (const row_set& rows : trainings) {
+        left_out.push_back(any & rows.complement(data.size()));
+        disjoint = disjoint && !rows.empty() && (seen & left_out.back()).empty();
+        seen = seen | left_out.back();
+      }
+      if (!disjoint) {
+        for (const row_set& rows : trainings) fitted.push_back(fit<Target>(data, rows));
+        return fitted;
+      }
+      const detail::linear_rows<features, Objective, Schema, Target> all(data, any);
+      // after[i]: what all sets share, and the parts left out by the sets from i on.
+      const std::size_t count = trainings.size();
+      std::vector<normal_equations> after(count + 1);
+      after[count] = all.equations(any & seen.complement(data.size()));
+      std::vector<normal_equations> part(count);
+      for (std::size_t i = count; i-- > 0;) {
+        part[i] = all.equations(left_out[i]);
+        after[i] = after[i + 1] + part[i];
+      }
+      normal_equations before(after[count].shift);
+      for (std::size_t i = 0; i < count; ++i) {
+        const normal_equations equations = before + after[i + 1];
+        all.refuse_non_finite(equations, trainings[i]);
+        fitted.push_back(solve(equations, detail::fold_rows(all, trainings[i])));
+        before += part[i];
+      }
+      return fitted;
+    }
+  }
+
+ private:
+  template <class Target, class Schema>
+  static constexpr void require() {
+    static_assert(Schema::targets::template has<Target>, "rafter: this observable is no target of the dataset's schema");
+    features::template require_on<detail::dataset_binding<Schema>>();
+  }
+  static auto solve(const normal_equations& equations, const design& rows) {
+    constexpr Solver solver{};
+    linear_solution solution = solver.solve(equations, &rows);
+    bool intercept = true;
+    if constexpr (requires { solver.intercept; }) intercept = static_cast<bool>(solver.intercept);
+    return linear_predictor<features, Objective>(std::move(solution), intercept);
+  }
+};
+
+}  // namespace rafter

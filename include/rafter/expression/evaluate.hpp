@@ -1,0 +1,283 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "rafter/config.hpp"
+#include "rafter/core/math.hpp"
+#include "rafter/core/pack.hpp"
+#include "rafter/expression/tape.hpp"
+
+namespace rafter::detail {
+
+// ---------------------------------------------------------------------------------------------------------------
+// One plan, two evaluations: `double` for a step, `pack` for consecutive rows of columns. Both execute the same
+// instructions in the same order, so with -ffp-contract=off they give the same bits.
+// ---------------------------------------------------------------------------------------------------------------
+
+template <operation Op, int Detail, class V>
+RAFTER_ALWAYS_INLINE constexpr V apply(V a, V b, V c) {
+  const V one = broadcast<V>(1.0);
+  const V zero = broadcast<V>(0.0);
+  using enum operation;
+  if constexpr (Op == negate) return -a;
+  else if constexpr (Op == square_root) return rafter::sqrt(a);
+  else if constexpr (Op == logarithm) return rafter::log(a);
+  else if constexpr (Op == logarithm_1p) return rafter::log1p(a);
+  else if constexpr (Op == exponential) return rafter::exp(a);
+  else if constexpr (Op == integer_power) return rafter::integer_power<Detail>(a);
+  else if constexpr (Op == add) return a + b;
+  else if constexpr (Op == subtract) return a - b;
+  else if constexpr (Op == multiply) return a * b;
+  else if constexpr (Op == divide) return a / b;
+  else if constexpr (Op == minimum) return choose(b < a, b, a);
+  else if constexpr (Op == maximum) return choose(a < b, b, a);
+  else if constexpr (Op == less) return choose(a < b, one, zero);
+  else if constexpr (Op == less_equal) return choose(a <= b, one, zero);
+  else if constexpr (Op == greater) return choose(a > b, one, zero);
+  else if constexpr (Op == greater_equal) return choose(a >= b, one, zero);
+  else if constexpr (Op == equal) return choose(a == b, one, zero);
+  else if constexpr (Op == not_equal) return choose(a != b, one, zero);
+  else if constexpr (Op == logical_and) return a * b;
+  else if constexpr (Op == logical_or) return choose(a < b, b, a);
+  else if constexpr (Op == logical_not) return one - a;
+  else if constexpr (Op == select) return choose(a != zero, b, c);
+  else {
+    static_assert(Op == ratio);
+    return choose(b == zero, c, a / b);
+  }
+}
+
+/// The state of one reduction while the requests of a step go by.
+template <operation Op>
+struct accumulator {
+  double first = 0.0;
+  double sum = 0.0;
+  double squares = 0.0;
+  double count = 0.0;
+
+  RAFTER_ALWAYS_INLINE constexpr void add(double x) {
+    if constexpr (Op == operation::reduce_sum) {
+      sum += x;
+    } else if constexpr (Op == operation::reduce_mean) {
+      sum += x;
+      count += 1.0;
+    } else if constexpr (Op == operation::reduce_count) {
+      count += 1.0;
+    } else if constexpr (Op == operation::reduce_minimum) {
+      sum = (count == 0.0 || x < sum) ? x : sum;
+      count = 1.0;
+    } else if constexpr (Op == operation::reduce_maximum) {
+      sum = (count == 0.0 || sum < x) ? x : sum;
+      count = 1.0;
+    } else {
+      // Shifted by the first value: equal values have deviation exactly 0, large ones do not cancel.
+      if (count == 0.0) first = x;
+      const double shifted = x - first;
+      sum += shifted;
+      squares += shifted * shifted;
+      count += 1.0;
+    }
+  }
+  RAFTER_ALWAYS_INLINE constexpr double result() const {
+    if constexpr (Op == operation::reduce_count) {
+      return count;
+    } else if constexpr (Op == operation::reduce_mean) {
+      return count == 0.0 ? 0.0 : sum / count;
+    } else if constexpr (Op == operation::reduce_deviation) {
+      if (count == 0.0) return 0.0;
+      const double variance = (squares - sum * sum / count) / count;
+      return variance > 0.0 ? rafter::sqrt(variance) : 0.0;
+    } else {
+      return sum;
+    }
+  }
+};
+
+/// Executes `Plan`'s tape. Everything is forced inline: the value array must live in registers.
+template <class Plan>
+struct executor {
+  using binding = typename Plan::binding;
+  static constexpr const auto& tape = Plan::tape;
+  static constexpr int size = static_cast<int>(Plan::size);
+  using slot_array = std::array<double, static_cast<std::size_t>(tape.slots > 0 ? tape.slots : 1)>;
+  using all = std::make_integer_sequence<int, size>;
+
+  template <int I>
+  static constexpr const instruction& at = tape.code[static_cast<std::size_t>(I)];
+
+  /// The value of instruction I: a constant, a bound slot, or computed earlier.
+  template <class V, int I>
+  RAFTER_ALWAYS_INLINE static constexpr V operand(const double* slots, const V* values) {
+    if constexpr (I < 0) {
+      return V{};
+    } else if constexpr (at<I>.op == operation::constant) {
+      return broadcast<V>(at<I>.value);
+    } else if constexpr (at<I>.varies <= level::deployment) {
+      return broadcast<V>(slots[at<I>.slot]);
+    } else {
+      return values[I];
+    }
+  }
+
+  // -- deployment level: once per deployment ---------------------------------------------------------------------
+
+  template <int I, class Deployment>
+  RAFTER_ALWAYS_INLINE static constexpr void bind_one(double* slots, const Deployment& deployment) {
+    if constexpr (at<I>.varies == level::deployment) {
+      if constexpr (at<I>.op == operation::leaf) {
+        slots[at<I>.slot] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.deployment(deployment);
+      } else {
+        slots[at<I>.slot] = apply<at<I>.op, at<I>.detail, double>(operand<double, at<I>.a>(slots, nullptr),
+                                                                 operand<double, at<I>.b>(slots, nullptr),
+                                                                 operand<double, at<I>.c>(slots, nullptr));
+      }
+    }
+  }
+  template <class Deployment>
+  RAFTER_ALWAYS_INLINE static constexpr void bind(double* slots, const Deployment& deployment) {
+    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
+      const int order[] = {0, (bind_one<I>(slots, deployment), 0)...};
+      (void)order;
+    }(all{});
+  }
+
+  // -- one step ----------------------------------------------------------------------------------------------------
+
+  template <int I, int Phase, class Record>
+  RAFTER_ALWAYS_INLINE static constexpr void step_one(const double* slots, double* values, const Record& record) {
+    if constexpr (at<I>.varies == level::step && at<I>.phase == Phase && !is_reduction(at<I>.op)) {
+      if constexpr (at<I>.op == operation::leaf) {
+        values[I] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.step(record);
+      } else {
+        values[I] = apply<at<I>.op, at<I>.detail, double>(operand<double, at<I>.a>(slots, values),
+                                                         operand<double, at<I>.b>(slots, values),
+                                                         operand<double, at<I>.c>(slots, values));
+      }
+    }
+  }
+
+  template <int I, int Phase, class Request>
+  RAFTER_ALWAYS_INLINE static constexpr void request_one(const double* slots, double* values, const Request& request) {
+    if constexpr (at<I>.varies == level::request && at<I>.phase <= Phase) {
+      if constexpr (at<I>.op == operation::leaf) {
+        values[I] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.request(request);
+      } else {
+        values[I] = apply<at<I>.op, at<I>.detail, double>(operand<double, at<I>.a>(slots, values),
+                                                         operand<double, at<I>.b>(slots, values),
+                                                         operand<double, at<I>.c>(slots, values));
+      }
+    }
+  }
+
+  /// The reductions that pass `Phase` over the requests completes.
+  template <int Phase>
+  static constexpr auto reductions_of_pass = [] {
+    constexpr std::size_t count = [] {
+      std::size_t n = 0;
+      for (const instruction& one : tape.code) n += is_reduction(one.op) && one.phase == Phase + 1;
+      return n;
+    }();
+    std::array<int, count> found{};
+    std::size_t n = 0;
+    for (int i = 0; i < size; ++i) {
+      const instruction& one = tape.code[static_cast<std::size_t>(i)];
+      if (is_reduction(one.op) && one.phase == Phase + 1) found[n++] = i;
+    }
+    return found;
+  }();
+
+  template <int Phase, class Record, int... I, std::size_t... R>
+  RAFTER_ALWAYS_INLINE static constexpr void pass(const double* slots, double* values, const Record& record,
+                                                  std::integer_sequence<int, I...>, std::index_sequence<R...>) {
+    constexpr const auto& reductions = reductions_of_pass<Phase>;
+    std::tuple<accumulator<at<reductions[R]>.op>...> state;
+    for (const auto& request : binding::requests(record)) {
+      const int order[] = {0, (request_one<I, Phase>(slots, values, request), 0)...};
+      (void)order;
+      const auto add = [&]<std::size_t K>(std::integral_constant<std::size_t, K>) RAFTER_INLINE_LAMBDA {
+        constexpr int r = reductions[K];
+        if (binding::template in_domain<at<r>.domain>(request)) {
+          std::get<K>(state).add(operand<double, at<r>.a>(slots, values));
+        }
+      };
+      (add(std::integral_constant<std::size_t, R>{}), ...);
+    }
+    ((values[reductions[R]] = std::get<R>(state).result()), ...);
+  }
+
+  template <int Phase, class Record>
+  RAFTER_ALWAYS_INLINE static constexpr void phase(const double* slots, double* values, const Record& record) {
+    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
+      const int order[] = {0, (step_one<I, Phase>(slots, values, record), 0)...};
+      (void)order;
+    }(all{});
+    if constexpr (Phase < tape.phases) {
+      pass<Phase>(slots, values, record, all{}, std::make_index_sequence<reductions_of_pass<Phase>.size()>{});
+      phase<Phase + 1>(slots, values, record);
+    }
+  }
+
+  /// Evaluates one step; `take(std::integral_constant<int, k>, value)` receives output k.
+  template <class Record, class Take>
+  RAFTER_ALWAYS_INLINE static constexpr void step(const double* slots, const Record& record, Take&& take) {
+    double values[static_cast<std::size_t>(size > 0 ? size : 1)]{};
+    phase<0>(slots, values, record);
+    [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
+      (take(std::integral_constant<int, static_cast<int>(K)>{},
+            operand<double, tape.outputs[K]>(slots, values)), ...);
+    }(std::make_index_sequence<Plan::outputs>{});
+  }
+
+  /// The reductions of one step: `take(std::integral_constant<int, I>, value)` for each reduction instruction I.
+  template <class Record, class Take>
+  RAFTER_ALWAYS_INLINE static constexpr void reductions(const double* slots, const Record& record, Take&& take) {
+    double values[static_cast<std::size_t>(size > 0 ? size : 1)]{};
+    phase<0>(slots, values, record);
+    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
+      const auto give = [&](auto index) RAFTER_INLINE_LAMBDA {
+        constexpr int i = decltype(index)::value;
+        if constexpr (is_reduction(at<i>.op)) take(index, values[i]);
+      };
+      const int order[] = {0, (give(std::integral_constant<int, I>{}), 0)...};
+      (void)order;
+    }(all{});
+  }
+
+  // -- columns -----------------------------------------------------------------------------------------------------
+
+  template <int I, class V, class Columns>
+  RAFTER_ALWAYS_INLINE static void column_one(const double* slots, V* values, const Columns& columns,
+                                              std::size_t row) {
+    if constexpr (is_reduction(at<I>.op)) {
+      values[I] = load<V>(columns.template reduced<I>() + row);
+    } else if constexpr (at<I>.varies == level::step) {
+      if constexpr (at<I>.op == operation::leaf) {
+        values[I] = load<V>(columns.template column<at<I>.leaf>() + row);
+      } else {
+        values[I] = apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values),
+                                                    operand<V, at<I>.b>(slots, values),
+                                                    operand<V, at<I>.c>(slots, values));
+      }
+    }
+  }
+
+  /// Evaluates rows [row, row + lanes<V>) of columns; reductions over requests are columns here, reduced before.
+  template <class V, class Columns, class Take>
+  RAFTER_ALWAYS_INLINE static void rows(const double* slots, const Columns& columns, std::size_t row, Take&& take) {
+    V values[static_cast<std::size_t>(size > 0 ? size : 1)];
+    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
+      const int order[] = {0, (column_one<I, V>(slots, values, columns, row), 0)...};
+      (void)order;
+    }(all{});
+    [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
+      (take(std::integral_constant<int, static_cast<int>(K)>{}, operand<V, tape.outputs[K]>(slots, values)), ...);
+    }(std::make_index_sequence<Plan::outputs>{});
+  }
+};
+
+}  // namespace rafter::detail

@@ -1,0 +1,7 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "rafter/io/csv.hpp"
+#include "rafter/io/error.hpp"
+#include "rafter/io/file.hpp"
+#include "rafter/io/huggingface_config.hpp"

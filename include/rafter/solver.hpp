@@ -1,0 +1,11 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "rafter/solver/dense.hpp"
+#include "rafter/solver/double_double.hpp"
+#include "rafter/solver/least_squares.hpp"
+#include "rafter/solver/linear_solver.hpp"
+#include "rafter/solver/moments.hpp"
+#include "rafter/solver/ordinary_least_squares.hpp"
+#include "rafter/solver/ridge.hpp"
+#include "rafter/solver/solve_least_squares.hpp"

@@ -1,0 +1,531 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "rafter/core/pack.hpp"
+#include "rafter/step/groups.hpp"
+#include "rafter/step/rows.hpp"
+#include "rafter/step/schema.hpp"
+
+namespace rafter {
+
+/// Consecutive rows of one deployment.
+struct deployment_run {
+  row_range rows;
+  std::size_t deployment = 0;
+};
+
+/// A view of one row: its columns, its requests, its deployment. Copies nothing; valid while the dataset lives.
+template <dataset_schema Schema>
+class row_view {
+ public:
+  row_view(const dataset<Schema>& data, std::size_t row) : data_(&data), row_(row) {}
+
+  std::size_t index() const { return row_; }
+  /// The value of an observable that the schema carries as a column, in base units.
+  template <class Leaf>
+    requires(Schema::columns::template has<Leaf>)
+  double get(Leaf = {}) const {
+    return data_->template column<Leaf>()[row_];
+  }
+  double value(std::size_t column) const { return data_->column(column)[row_]; }
+  std::span<const request> requests() const
+    requires(Schema::lists_requests)
+  {
+    return data_->requests(row_);
+  }
+  const auto& deployment() const { return data_->deployment_of(row_); }
+
+ private:
+  const dataset<Schema>* data_;
+  std::size_t row_;
+};
+
+template <dataset_schema Schema>
+class dataset_builder;
+
+/// Measured steps: one number per step and column (base units: token, byte, second), optional ragged lists of
+/// requests, group labels, step ids, and what each row's engine runs. Immutable once built; nothing in it is invalid.
+template <dataset_schema Schema>
+class dataset {
+ public:
+  using schema_type = Schema;
+  using columns_type = typename Schema::columns;
+  using deployment_type = typename Schema::deployment_type;
+  using binding_type = detail::dataset_binding<Schema>;
+  static constexpr std::size_t column_count = columns_type::size;
+
+  std::size_t size() const { return rows_; }
+  bool empty() const { return rows_ == 0; }
+  row_view<Schema> operator[](std::size_t row) const { return {*this, row}; }
+
+  /// One column, `size()` doubles. At least `pack_width` readable doubles follow the last row.
+  std::span<const double> column(std::size_t index) const { return {columns_[index].data(), rows_}; }
+  template <class Leaf>
+  std::span<const double> column(Leaf = {}) const {
+    static_assert(columns_type::template has<Leaf>, "rafter: the dataset's schema has no such column");
+    return column(columns_type::template index_of<Leaf>());
+  }
+
+  /// The requests of one step, in the order of the source; empty when the schema lists none.
+  std::span<const request> requests(std::size_t row) const {
+    if constexpr (Schema::lists_requests) {
+      return {requests_.data() + offsets_[row], offsets_[row + 1] - offsets_[row]};
+    } else {
+      return {};
+    }
+  }
+  std::size_t total_requests() const { return requests_.size(); }
+
+  bool has_group(group axis) const { return groups_[static_cast<std::size_t>(axis)].has_value(); }
+  /// Labels of one axis with aliases merged. @throws dataset_error when the data has no such axis
+  const group_column& groups(group axis) const {
+    const auto& labels = groups_[static_cast<std::size_t>(axis)];
+    if (!labels) {
+      throw dataset_error(source_ + ": the data has no group '" + std::string(name_of(axis)) + "'");
+    }
+    return *labels;
+  }
+  /// Which labels were merged: (alias, canonical) pairs of one axis.
+  const std::vector<std::pair<std::string, std::string>>& aliases(group axis) const {
+    return aliases_[static_cast<std::size_t>(axis)];
+  }
+
+  /// One id a row, ascending in time within an experiment; empty when the data has no order.
+  std::span<const double> step_ids() const { return step_ids_; }
+  /// Start of each step on the engine's monotonic clock [ns]; empty when unknown.
+  std::span<const std::int64_t> start_ns() const { return start_ns_; }
+
+  std::size_t deployment_count() const { return deployments_.size(); }
+  const deployment_type& deployment(std::size_t index) const { return deployments_[index]; }
+  const deployment_type& deployment_of(std::size_t row) const { return deployments_[deployment_index_[row]]; }
+  /// Maximal runs of consecutive rows of one deployment, ascending.
+  const std::vector<deployment_run>& runs() const { return runs_; }
+
+  /// Where the data came from, and the line of the source that a row was read from (0: not from a text).
+  const std::string& source() const { return source_; }
+  std::size_t line(std::size_t row) const { return lines_[row]; }
+  /// What a reader of results should know of how the data was made: rows without a label, columns left unread, …
+  const std::vector<std::string>& notes() const { return notes_; }
+  /// Rows that process no token at all. They are kept, and they are no evidence on anything but overhead.
+  std::size_t idle_rows() const { return idle_rows_; }
+  bool idle(std::size_t row) const { return idle_[row]; }
+
+  /// A copy with only the given rows, and a note on why.
+  dataset keep(const row_set& rows, std::string note = {}) const {
+    dataset kept = keep_as<Schema>(rows);
+    if (!note.empty()) kept.notes_.push_back(std::move(note));
+    return kept;
+  }
+  /// A copy with only the given rows and one more target column. @param values  one positive time [s] a row kept
+  template <class Leaf>
+  dataset<with_targets<Schema, Leaf>> keep_with_target(const row_set& rows, std::span<const double> values,
+                                                       std::string note = {}) const {
+    static_assert(!columns_type::template has<Leaf>, "rafter: the dataset has this column already");
+    if (values.size() != rows.size()) throw dataset_error(source_ + ": one value of the new target is needed a row");
+    auto kept = keep_as<with_targets<Schema, Leaf>>(rows);
+    kept.columns_.back().assign(values.begin(), values.end());
+    for (const double value : kept.columns_.back()) {
+      if (!(value > 0.0) || !std::isfinite(value)) {
+        throw dataset_error(source_ + ": " + std::string(Leaf::name) + " is not a positive time on some row");
+      }
+    }
+    kept.columns_.back().resize(rows.size() + pack_width);
+    if (!note.empty()) kept.notes_.push_back(std::move(note));
+    return kept;
+  }
+
+ private:
+  friend class dataset_builder<Schema>;
+  template <dataset_schema Other>
+  friend class dataset;
+
+  /// The given rows under a schema that begins with the same columns; further columns are left empty.
+  template <class Target>
+  dataset<Target> keep_as(const row_set& rows) const {
+    dataset<Target> kept;
+    const std::vector<std::size_t> from = rows.to_vector();
+    kept.rows_ = from.size();
+    const auto copy = [&](const auto& source, auto& target) {
+      target.clear();
+      if (source.empty()) return;
+      target.reserve(from.size() + pack_width);
+      for (const std::size_t row : from) target.push_back(source[row]);
+    };
+    for (std::size_t c = 0; c < column_count; ++c) {
+      copy(columns_[c], kept.columns_[c]);
+      kept.columns_[c].resize(from.size() + pack_width);
+    }
+    copy(step_ids_, kept.step_ids_);
+    copy(start_ns_, kept.start_ns_);
+    copy(deployment_index_, kept.deployment_index_);
+    copy(lines_, kept.lines_);
+    copy(idle_, kept.idle_);
+    if constexpr (Schema::lists_requests) {
+      kept.offsets_.assign(1, 0);
+      for (const std::size_t row : from) {
+        const auto list = requests(row);
+        kept.requests_.insert(kept.requests_.end(), list.begin(), list.end());
+        kept.offsets_.push_back(kept.requests_.size());
+      }
+    }
+    for (std::size_t axis = 0; axis < group_axes; ++axis) {
+      if (!groups_[axis]) continue;
+      group_column labels;
+      labels.reserve(from.size());
+      for (const std::size_t row : from) labels.push_back(groups_[axis]->name(row));
+      kept.groups_[axis] = std::move(labels);
+    }
+    kept.aliases_ = aliases_;
+    kept.deployments_ = deployments_;
+    kept.source_ = source_;
+    kept.notes_ = notes_;
+    kept.finish();
+    return kept;
+  }
+
+  /// What follows from the rows: runs of one deployment, the count of idle rows.
+  void finish() {
+    runs_.clear();
+    for (std::size_t row = 0; row < rows_; ++row) {
+      const std::size_t deployment = deployment_index_[row];
+      if (runs_.empty() || runs_.back().deployment != deployment) runs_.push_back({{row, row}, deployment});
+      runs_.back().rows.end = row + 1;
+    }
+    idle_rows_ = static_cast<std::size_t>(std::count(idle_.begin(), idle_.end(), true));
+  }
+
+  std::size_t rows_ = 0;
+  std::array<std::vector<double>, column_count> columns_;
+  std::vector<request> requests_;
+  std::vector<std::size_t> offsets_{0};
+  std::array<std::optional<group_column>, group_axes> groups_;
+  std::array<std::vector<std::pair<std::string, std::string>>, group_axes> aliases_;
+  std::vector<double> step_ids_;
+  std::vector<std::int64_t> start_ns_;
+  std::vector<deployment_type> deployments_;
+  std::vector<std::size_t> deployment_index_;
+  std::vector<deployment_run> runs_;
+  std::vector<std::size_t> lines_;
+  std::vector<bool> idle_;
+  std::size_t idle_rows_ = 0;
+  std::string source_;
+  std::vector<std::string> notes_;
+};
+
+/// Receives each refused row instead of an exception; the row is left out and the caller knows which and why.
+using bad_row_callback = std::function<void(const dataset_error&)>;
+
+/// Builds a dataset row by row, refusing what cannot be a measured step:
+///
+///   dataset_builder<my_schema> build("steps.csv");
+///   const auto engine = build.add_deployment({...});
+///   build.begin_row(engine, line).set(prefill_tokens, 512).set(gpu_step_time, 0.012).label(group::model, "7b");
+///   build.end_row();
+///   const dataset<my_schema> data = build.finish();
+///
+/// Refused, with the source, line and field named: numbers that are not finite or negative; targets that are not
+/// positive; token and request counts that are not whole or do not add up over the requests; decode tokens that are
+/// not one per decode request; a step id seen before in the same experiment; a column or label left out.
+template <dataset_schema Schema>
+class dataset_builder {
+ public:
+  using columns_type = typename Schema::columns;
+  using deployment_type = typename Schema::deployment_type;
+
+  explicit dataset_builder(std::string source, bad_row_callback on_bad_row = {})
+      : on_bad_row_(std::move(on_bad_row)) {
+    data_.source_ = std::move(source);
+  }
+
+  std::size_t add_deployment(deployment_type deployment) {
+    data_.deployments_.push_back(std::move(deployment));
+    return data_.deployments_.size() - 1;
+  }
+  /// Two labels of an axis that are one group: splits that hold groups out see them together.
+  void alias(group axis, std::string alias, std::string canonical) {
+    data_.aliases_[static_cast<std::size_t>(axis)].emplace_back(std::move(alias), std::move(canonical));
+  }
+  void note(std::string text) { data_.notes_.push_back(std::move(text)); }
+  std::size_t rows() const { return data_.rows_; }
+  std::size_t refused() const { return refused_; }
+
+  dataset_builder& begin_row(std::size_t deployment, std::size_t line = 0) {
+    values_.fill(std::numeric_limits<double>::quiet_NaN());
+    list_.clear();
+    for (auto& label : labels_) label.reset();
+    step_id_.reset();
+    start_ns_.reset();
+    deployment_ = deployment;
+    line_ = line;
+    return *this;
+  }
+  template <class Leaf>
+  dataset_builder& set(Leaf, double value) {
+    static_assert(columns_type::template has<Leaf>, "rafter: the dataset's schema has no such column");
+    constexpr std::size_t index = columns_type::template index_of<Leaf>();
+    values_[index] = value;
+    if (!std::isfinite(value)) values_[index] = std::numeric_limits<double>::infinity();  // given, and refused below
+    return *this;
+  }
+  dataset_builder& label(group axis, std::string_view text) {
+    labels_[static_cast<std::size_t>(axis)] = std::string(text);
+    return *this;
+  }
+  dataset_builder& step_id(double id) {
+    step_id_ = id;
+    return *this;
+  }
+  dataset_builder& start_ns(std::int64_t clock) {
+    start_ns_ = clock;
+    return *this;
+  }
+  dataset_builder& add(const request& one) {
+    static_assert(Schema::lists_requests, "rafter: the dataset's schema lists no requests");
+    list_.push_back(one);
+    return *this;
+  }
+
+  /// Checks the row and keeps it. @throws dataset_error unless a callback collects refused rows
+  /// @returns whether the row was kept
+  bool end_row() {
+    try {
+      check_row();
+    } catch (const dataset_error& refused) {
+      if (!on_bad_row_) throw;
+      ++refused_;
+      on_bad_row_(refused);
+      return false;
+    }
+    keep_row();
+    return true;
+  }
+
+  dataset<Schema> finish() {
+    for (auto& column : data_.columns_) column.resize(data_.rows_ + pack_width);
+    for (std::size_t axis = 0; axis < group_axes; ++axis) {
+      if (data_.groups_[axis] && !data_.aliases_[axis].empty()) {
+        data_.groups_[axis] = data_.groups_[axis]->merged(data_.aliases_[axis]);
+      }
+    }
+    if (refused_ > 0) {
+      data_.notes_.push_back(std::to_string(refused_) + " rows were refused and are not in the data");
+    }
+    data_.finish();
+    return std::move(data_);
+  }
+
+ private:
+  struct listed_step {
+    const std::vector<request>& requests;
+  };
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw dataset_error(data_.source_ + (line_ > 0 ? ":" + std::to_string(line_) : std::string()) + ": " + what);
+  }
+  static std::string text_of(double value) {
+    std::string text = std::to_string(value);
+    while (text.find('.') != std::string::npos && (text.back() == '0' || text.back() == '.')) {
+      const bool point = text.back() == '.';
+      text.pop_back();
+      if (point) break;
+    }
+    return text;
+  }
+
+  template <class Leaf>
+  double value_of() const {
+    if constexpr (columns_type::template has<Leaf>) {
+      return values_[columns_type::template index_of<Leaf>()];
+    } else {
+      return std::numeric_limits<double>::quiet_NaN();
+    }
+  }
+
+  template <class Leaf>
+  void check_column() {
+    constexpr std::size_t index = columns_type::template index_of<Leaf>();
+    double& value = values_[index];
+    const std::string name(Leaf::name);
+    if constexpr (Schema::lists_requests && detail::has_definition<Leaf>) {
+      // Computed from the lists; where the source gives it too, the two must agree.
+      const listed_step step{list_};
+      using E = typename Leaf::definition;
+      using listed = detail::record_binding<deployment_type, listed_step>;
+      using run = detail::executor<plan<listed, E>>;
+      typename run::slot_array slots{};
+      double computed = 0.0;
+      run::step(slots.data(), step, [&](auto, double v) { computed = v; });
+      if (!std::isnan(value) && std::abs(value - computed) > 1e-9 * std::max(1.0, std::abs(computed))) {
+        refuse(name + " = " + text_of(value) + " but the requests give " + text_of(computed));
+      }
+      value = computed;
+    }
+    if (std::isnan(value)) refuse(name + " is missing");
+    if (!std::isfinite(value)) refuse(name + " is not a finite number");
+    if (value < 0.0) refuse(name + " = " + text_of(value) + " is negative");
+    if constexpr (Schema::targets::template has<Leaf>) {
+      if (!(value > 0.0)) refuse(name + " = 0 is not a time that a step can take");
+    }
+    constexpr bool counts = Leaf::dimension_v == units::token || std::is_same_v<Leaf, prefill_requests_t> ||
+                            std::is_same_v<Leaf, decode_requests_t>;
+    constexpr bool averages = std::is_same_v<Leaf, kv_mean_t> || std::is_same_v<Leaf, kv_deviation_t>;
+    if constexpr (counts && !averages) {
+      if (value != std::floor(value)) refuse(name + " = " + text_of(value) + " is not a whole number");
+    }
+  }
+
+  void check_row() {
+    if (deployment_ >= data_.deployments_.size()) refuse("the row names no deployment");
+    for (const request& one : list_) {
+      const auto whole = [&](const char* field, double value) {
+        if (!std::isfinite(value) || value < 0.0 || value != std::floor(value)) {
+          refuse(std::string(field) + " of a request = " + text_of(value) + " is not a count of tokens");
+        }
+      };
+      whole("new_tokens", one.new_tokens);
+      whole("context_tokens", one.context_tokens);
+      if (one.new_tokens < 1.0) refuse("a request of the step has no new token");
+      if (one.decode && one.new_tokens != 1.0) {
+        refuse("a decode request has " + text_of(one.new_tokens) + " new tokens, not one");
+      }
+    }
+    columns_type::each([&]<class Leaf>() { check_column<Leaf>(); });
+    const double decoding = value_of<decode_tokens_t>();
+    const double requests = value_of<decode_requests_t>();
+    if (std::isfinite(decoding) && std::isfinite(requests) && decoding != requests) {
+      refuse("decode_tokens = " + text_of(decoding) + " but decode_requests = " + text_of(requests));
+    }
+    const double prefilling = value_of<prefill_tokens_t>();
+    const double prefills = value_of<prefill_requests_t>();
+    if (std::isfinite(prefilling) && std::isfinite(prefills) && (prefilling < prefills || (prefills == 0.0 && prefilling > 0.0))) {
+      refuse("prefill_tokens = " + text_of(prefilling) + " but prefill_requests = " + text_of(prefills));
+    }
+    for (std::size_t axis = 0; axis < group_axes; ++axis) {
+      if (data_.rows_ > 0 && labels_[axis].has_value() != data_.groups_[axis].has_value()) {
+        refuse("label '" + std::string(name_of(static_cast<group>(axis))) + "' is given on some rows only");
+      }
+      if (labels_[axis] && labels_[axis]->empty()) {
+        refuse("label '" + std::string(name_of(static_cast<group>(axis))) + "' is empty");
+      }
+    }
+    if (data_.rows_ > 0 && step_id_.has_value() == data_.step_ids_.empty()) {
+      refuse("step_id is given on some rows only");
+    }
+    if (data_.rows_ > 0 && start_ns_.has_value() == data_.start_ns_.empty()) {
+      refuse("the start time is given on some rows only");
+    }
+    if (step_id_) {
+      if (!std::isfinite(*step_id_)) refuse("step_id is not a finite number");
+      const auto& experiment = labels_[static_cast<std::size_t>(group::experiment)];
+      std::string key = experiment ? *experiment : std::string();
+      key += '\n';
+      key += text_of(*step_id_);
+      if (!seen_.insert(std::move(key)).second) {
+        refuse("step_id " + text_of(*step_id_) + " occurs twice" +
+               (experiment ? " in experiment '" + *experiment + "'" : std::string()));
+      }
+    }
+  }
+
+  void keep_row() {
+    for (std::size_t c = 0; c < columns_type::size; ++c) data_.columns_[c].push_back(values_[c]);
+    if constexpr (Schema::lists_requests) {
+      data_.requests_.insert(data_.requests_.end(), list_.begin(), list_.end());
+      data_.offsets_.push_back(data_.requests_.size());
+    }
+    for (std::size_t axis = 0; axis < group_axes; ++axis) {
+      if (!labels_[axis]) continue;
+      if (!data_.groups_[axis]) data_.groups_[axis].emplace();
+      data_.groups_[axis]->push_back(*labels_[axis]);
+    }
+    if (step_id_) data_.step_ids_.push_back(*step_id_);
+    if (start_ns_) data_.start_ns_.push_back(*start_ns_);
+    data_.deployment_index_.push_back(deployment_);
+    data_.lines_.push_back(line_);
+    const double tokens = value_of<prefill_tokens_t>() + value_of<decode_tokens_t>();
+    data_.idle_.push_back(tokens == 0.0);
+    ++data_.rows_;
+  }
+
+  dataset<Schema> data_;
+  bad_row_callback on_bad_row_;
+  std::size_t refused_ = 0;
+  std::array<double, columns_type::size> values_{};
+  std::vector<request> list_;
+  std::array<std::optional<std::string>, group_axes> labels_;
+  std::optional<double> step_id_;
+  std::optional<std::int64_t> start_ns_;
+  std::size_t deployment_ = 0;
+  std::size_t line_ = 0;
+  std::unordered_set<std::string> seen_;
+};
+
+/// The rows of `data` for which `derive(row)` gives a positive time [s], with that time as one more target
+/// column. Rows without one are left out and counted in a note. @throws dataset_error when no row has one
+template <class Leaf, dataset_schema Schema, class Derive>
+dataset<with_targets<Schema, Leaf>> with_derived_target(const dataset<Schema>& data, Derive derive,
+                                                        const std::string& why_absent) {
+  std::vector<double> values;
+  const row_set rows = row_set::where(data.size(), [&](std::size_t row) {
+    const std::optional<double> time = derive(row);
+    if (!time || !(*time > 0.0)) return false;
+    values.push_back(*time);
+    return true;
+  });
+  if (rows.empty()) {
+    throw dataset_error(data.source() + ": " + std::string(Leaf::name) + " exists for no row: " + why_absent);
+  }
+  std::string note;
+  if (rows.size() < data.size()) {
+    note = std::string(Leaf::name) + " exists for " + std::to_string(rows.size()) + " of " +
+           std::to_string(data.size()) + " rows (" + why_absent + "); the others are left out";
+  }
+  return data.template keep_with_target<Leaf>(rows, values, std::move(note));
+}
+
+/// Time from the start of a step to the start of the next one (the next step id of the same experiment), which is
+/// what a user waits for: host work, GPU time and idle gaps together. Needs step ids and start times.
+template <dataset_schema Schema>
+dataset<with_targets<Schema, step_interval_t>> with_step_interval(const dataset<Schema>& data) {
+  if (data.step_ids().empty() || data.start_ns().empty()) {
+    throw dataset_error(data.source() + ": step_interval needs step ids and start times");
+  }
+  const std::size_t none = data.size();
+  std::vector<std::size_t> order(data.size());
+  for (std::size_t row = 0; row < order.size(); ++row) order[row] = row;
+  const bool experiments = data.has_group(group::experiment);
+  const auto experiment = [&](std::size_t row) { return experiments ? data.groups(group::experiment).code(row) : 0U; };
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::pair(experiment(a), data.step_ids()[a]) < std::pair(experiment(b), data.step_ids()[b]);
+  });
+  std::vector<std::size_t> next(data.size(), none);
+  for (std::size_t i = 0; i + 1 < order.size(); ++i) {
+    const bool follows = experiment(order[i]) == experiment(order[i + 1]) &&
+                         data.step_ids()[order[i + 1]] == data.step_ids()[order[i]] + 1.0;
+    if (follows) next[order[i]] = order[i + 1];
+  }
+  return with_derived_target<step_interval_t>(
+      data,
+      [&](std::size_t row) -> std::optional<double> {
+        if (next[row] == none) return std::nullopt;
+        return static_cast<double>(data.start_ns()[next[row]] - data.start_ns()[row]) * 1e-9;
+      },
+      "only a step whose successor was logged has one");
+}
+
+}  // namespace rafter
