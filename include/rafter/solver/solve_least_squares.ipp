@@ -514,9 +514,8 @@ RAFTER_NUMERICS_FUNCTION void refine_by_rows(linear_solution& solution, const re
   double at_centre = options.intercept ? problem.target_mean : 0.0;
   double before = std::numeric_limits<double>::infinity();
   for (int pass = 0; pass < 3; ++pass) {
-    std::vector<double_double> gradient(q);
+    std::vector<double_double> gradient(q), row(q), offset(q);
     double_double total, squares;
-    std::vector<double_double> row(q);
     rows.for_each_block([&](const design_block& block) {
       for (std::size_t i = 0; i < block.rows; ++i) {
         const double weight = block.weight != nullptr ? block.weight[i] : 1.0;
@@ -529,9 +528,17 @@ RAFTER_NUMERICS_FUNCTION void refine_by_rows(linear_solution& solution, const re
         const double_double weighted = residual * double_double{weight};
         squares += weighted * residual;
         total += weighted;
-        for (std::size_t a = 0; a < q; ++a) gradient[a] += weighted * row[a];
+        for (std::size_t a = 0; a < q; ++a) {
+          gradient[a] += weighted * row[a];
+          offset[a] += row[a] * double_double{weight};
+        }
       }
     });
+    // The centres are rounded means; this takes out what the rounding left of the mean.
+    if (problem.centred) {
+      const double_double mean_residual = total / double_double{problem.weight};
+      for (std::size_t a = 0; a < q; ++a) gradient[a] -= offset[a] * mean_residual;
+    }
     solution.residual_sum_of_squares = std::max(0.0, static_cast<double>(squares));
     // RᵀR d = gradient − alpha·b, both in penalty units.
     std::vector<double> d(q);
@@ -689,7 +696,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
 
   std::vector<double> covariance;
   double parameters = static_cast<double>(q);
-  if (options.standard_errors || options.alpha > 0.0) {
+  if (options.standard_errors) {
     covariance.resize(q * q);
     dense::cholesky_inverse(factor.factor.data(), q, covariance.data());
     for (std::size_t a = 0; a < q; ++a) {
@@ -699,7 +706,11 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
     for (std::size_t a = 0; a < q; ++a) {
       for (std::size_t e = 0; e < q; ++e) covariance[a * q + e] /= scale[a] * scale[e];
     }
-    if (!options.standard_errors) covariance.clear();
+  } else if (options.alpha > 0.0) {  // trace of H⁻¹S = q − alpha · trace of H⁻¹
+    std::vector<double> diagonal(q);
+    dense::cholesky_inverse_diagonal(factor.factor.data(), q, diagonal.data());
+    for (std::size_t a = 0; a < q; ++a) parameters -= options.alpha * diagonal[a] * factor.unit[a] * factor.unit[a];
+    parameters = std::max(0.0, parameters);
   }
   detail::finish_solution(solution, problem, options, active, covariance, std::vector<bool>(q, true), parameters,
                           at_centre);
