@@ -8,7 +8,7 @@
 
 #include "../concepts/metric.hpp"
 
-namespace {
+namespace metric_models {
 
 struct without_a_name {
   static constexpr std::string_view label = "x";
@@ -18,9 +18,13 @@ struct without_a_name {
   static double evaluate(std::span<const double>, std::span<const double>) { return 0.0; }
 };
 
+}  // namespace metric_models
+
+namespace {
+
 TEST(Metric, NeedsANameAndAnEvaluate) {
   static_assert(rafter::metric<rafter::archetype::metric>);
-  static_assert(!rafter::metric<without_a_name> && !rafter::metric<int>);
+  static_assert(!rafter::metric<metric_models::without_a_name> && !rafter::metric<int>);
   static_assert(!rafter::interval_metric<rafter::archetype::metric>);
 }
 
