@@ -65,11 +65,11 @@ inline constexpr auto shared_expert_weights =
     detail::number<3> * architecture::hidden * architecture::shared_intermediate;
 
 /// Expected number of distinct experts that T tokens touch in one layer when routing is uniform and independent:
-/// E*(T) = E·(1 − (1 − k/E)^T); 1 if dense.
+/// E*(T) = E·(1 − (1 − k/E)^T). When every token runs all of them (k = E; dense: 1) it is E, whatever T is.
 constexpr auto experts_touched(expression auto tokens) {
   using namespace detail;
   const auto exponent = (tokens * per_token) * log1p(-(experts_per_token / experts));
-  return select(experts > number<1>, experts * (number<1> - exp(exponent)), number<1>);
+  return select(experts > experts_per_token, experts * (number<1> - exp(exponent)), experts);
 }
 
 /// Projections and MLP over `tokens` tokens.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -395,14 +396,11 @@ class dataset_builder {
   [[noreturn]] void refuse(const std::string& what) const {
     throw dataset_error(data_.source_ + (line_ > 0 ? ":" + std::to_string(line_) : std::string()) + ": " + what);
   }
+  /// The shortest text that reads back as the value.
   static std::string text_of(double value) {
-    std::string text = std::to_string(value);
-    while (text.find('.') != std::string::npos && (text.back() == '0' || text.back() == '.')) {
-      const bool point = text.back() == '.';
-      text.pop_back();
-      if (point) break;
-    }
-    return text;
+    std::array<char, 32> text;
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    return std::string(text.data(), end);
   }
 
   template <class Leaf>
@@ -414,18 +412,29 @@ class dataset_builder {
     }
   }
 
+  using list_binding = detail::record_binding<deployment_type, listed_step>;
+  /// Does a step's list of requests (with its deployment) say what this column is?
+  template <class Leaf>
+  static constexpr bool defined_by_lists() {
+    if constexpr (Schema::lists_requests && detail::has_definition<Leaf>) {
+      return evaluable_on<typename Leaf::definition, list_binding>;
+    } else {
+      return false;
+    }
+  }
+
   template <class Leaf>
   void check_column() {
     constexpr std::size_t index = columns_type::template index_of<Leaf>();
     double& value = values_[index];
     const std::string name(Leaf::name);
-    if constexpr (Schema::lists_requests && detail::has_definition<Leaf>) {
+    if constexpr (defined_by_lists<Leaf>()) {
       // Computed from the lists; where the source gives it too, the two must agree.
+      if (std::isinf(value)) refuse(name + " is not a finite number");
       const listed_step step{list_};
-      using E = typename Leaf::definition;
-      using listed = detail::record_binding<deployment_type, listed_step>;
-      using run = detail::executor<plan<listed, E>>;
+      using run = detail::executor<plan<list_binding, typename Leaf::definition>>;
       typename run::slot_array slots{};
+      run::bind(slots.data(), data_.deployments_[deployment_]);
       double computed = 0.0;
       run::step(slots.data(), step, [&](auto, double v) { computed = v; });
       if (!std::isnan(value) && std::abs(value - computed) > 1e-9 * std::max(1.0, std::abs(computed))) {
@@ -495,7 +504,7 @@ class dataset_builder {
       const auto& experiment = labels_[static_cast<std::size_t>(group::experiment)];
       std::string key = experiment ? *experiment : std::string();
       key += '\n';
-      key += text_of(*step_id_);
+      key += text_of(*step_id_ + 0.0);  // -0 is 0
       if (!seen_.insert(std::move(key)).second) {
         refuse("step_id " + text_of(*step_id_) + " occurs twice" +
                (experiment ? " in experiment '" + *experiment + "'" : std::string()));
@@ -518,8 +527,11 @@ class dataset_builder {
     if (start_ns_) data_.start_ns_.push_back(*start_ns_);
     data_.deployment_index_.push_back(deployment_);
     data_.lines_.push_back(line_);
-    const double tokens = value_of<prefill_tokens_t>() + value_of<decode_tokens_t>();
-    data_.idle_.push_back(tokens == 0.0);
+    if constexpr (Schema::lists_requests) {
+      data_.idle_.push_back(list_.empty());  // each request has a token
+    } else {
+      data_.idle_.push_back(value_of<prefill_tokens_t>() + value_of<decode_tokens_t>() == 0.0);
+    }
     ++data_.rows_;
   }
 
