@@ -232,8 +232,8 @@ class csv_table_reader {
     const char* last = nullptr;     // end of the last field
   };
 
-  csv_table_reader(file_bytes bytes, std::string_view text, std::string path, csv_options options)
-      : bytes_(std::move(bytes)), path_(std::move(path)), options_(std::move(options)) {
+  csv_table_reader(file_bytes content, std::string_view text, std::string path, csv_options options)
+      : bytes_(std::move(content)), path_(std::move(path)), options_(std::move(options)) {
     if (bytes_.size() != 0) text = bytes_.view();
     total_ = text.size();
     if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);

@@ -20,7 +20,7 @@ namespace rafter {
 class file_bytes {
  public:
   file_bytes() = default;
-  file_bytes(std::unique_ptr<char[]> bytes, std::size_t size) : bytes_(std::move(bytes)), size_(size) {}
+  file_bytes(std::unique_ptr<char[]> buffer, std::size_t size) : bytes_(std::move(buffer)), size_(size) {}
   std::string_view view() const { return {bytes_.get(), size_}; }
   std::size_t size() const { return size_; }
 
@@ -57,26 +57,26 @@ inline file_bytes read_file(const std::string& path) {
     if (end > 0 && end < (1L << 46)) capacity = static_cast<std::size_t>(end) + 1;
     std::rewind(file.get());
   }
-  auto bytes = std::make_unique_for_overwrite<char[]>(capacity);
+  auto buffer = std::make_unique_for_overwrite<char[]>(capacity);
   std::size_t size = 0;
   for (;;) {
     errno = 0;
-    size += std::fread(bytes.get() + size, 1, capacity - size, file.get());
+    size += std::fread(buffer.get() + size, 1, capacity - size, file.get());
     if (std::ferror(file.get()) != 0) detail::throw_system_error(path, "cannot read", errno);
-    if (size < capacity) return {std::move(bytes), size};
+    if (size < capacity) return {std::move(buffer), size};
     auto larger = std::make_unique_for_overwrite<char[]>(2 * capacity);
-    std::memcpy(larger.get(), bytes.get(), size);
-    bytes = std::move(larger);
+    std::memcpy(larger.get(), buffer.get(), size);
+    buffer = std::move(larger);
     capacity *= 2;
   }
 }
 
 /// Writes (or replaces) a whole file. @throws io_error when it cannot be opened, or not every byte was accepted
-inline void write_file(const std::string& path, std::string_view bytes) {
+inline void write_file(const std::string& path, std::string_view content) {
   errno = 0;
   detail::file_handle file(std::fopen(path.c_str(), "wb"));
   if (!file) detail::throw_system_error(path, "cannot open for writing", errno);
-  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
+  const bool written = std::fwrite(content.data(), 1, content.size(), file.get()) == content.size();
   const int code = errno;
   if (std::fclose(file.release()) != 0 || !written) {
     detail::throw_system_error(path, "cannot write", written ? errno : code);
