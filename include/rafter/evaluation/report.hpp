@@ -34,8 +34,8 @@ struct predictor_result {
   const fold_result* worst() const {
     const fold_result* found = nullptr;
     for (const fold_result& one : folds) {
-      const bool undefined = std::isnan(one.errors.mape);
-      if (found == nullptr || (undefined && !std::isnan(found->errors.mape)) || one.errors.mape > found->errors.mape) {
+      const bool unknown = std::isnan(one.errors.mape);
+      if (found == nullptr || (unknown && !std::isnan(found->errors.mape)) || one.errors.mape > found->errors.mape) {
         found = &one;
       }
     }
