@@ -486,7 +486,7 @@ struct linear {
     features::template require_on<detail::dataset_binding<Schema>>();
   }
   static auto solve(const normal_equations& equations, const design& rows) {
-    constexpr Solver solver{};
+    const Solver solver{};
     linear_solution solution = solver.solve(equations, &rows);
     bool intercept = true;
     if constexpr (requires { solver.intercept; }) intercept = static_cast<bool>(solver.intercept);
