@@ -52,7 +52,9 @@ constexpr bool is_condition(operation op) {
   return (op >= operation::less && op <= operation::logical_or) || op == operation::logical_not;
 }
 
-struct expression_base {};
+struct expression_base {
+  static constexpr bool condition_v = false;  ///< 1 or 0: a comparison, or comparisons combined
+};
 
 /// An empty type that stands for a number computed from a step. Satisfied by constants, observables and everything
 /// that operators make of them.
@@ -103,6 +105,7 @@ consteval dimension dimension_rule() {
 template <operation Op, class... Arguments>
 struct node : expression_base {
   static constexpr operation operation_v = Op;
+  static constexpr bool condition_v = is_condition(Op);
   static constexpr dimension dimension_v = detail::dimension_rule<Op, Arguments...>();
   static constexpr level level_v = detail::level_of_all<Arguments...>();
   static constexpr int detail_v = 0;
@@ -123,9 +126,10 @@ struct power_node : node<operation::integer_power, Argument> {
   static constexpr int detail_v = Exponent;
 };
 
-/// The same value under another dimension or level.
+/// The same value under another dimension or level. A condition lifted to requests is still a condition.
 template <dimension Dimension, level Level, class Argument>
 struct relabelled : node<operation::relabel, Argument> {
+  static constexpr bool condition_v = Argument::condition_v && Dimension == units::none;
   static constexpr dimension dimension_v = Dimension;
   static constexpr level level_v = Level;
 };

@@ -33,7 +33,7 @@ concept dimensionless = expression<E> && std::remove_cvref_t<E>::dimension_v == 
 
 /// A comparison or a logical combination of comparisons; its value is 1 where it holds and else 0.
 template <class E>
-concept condition = expression<E> && is_condition(std::remove_cvref_t<E>::operation_v);
+concept condition = expression<E> && std::remove_cvref_t<E>::condition_v;
 
 template <class A, class B> struct this_expression_is_per_request_and_that_one_per_step;
 template <class A, class B> struct this_expression_is_over_prefill_and_that_one_over_decode_requests;
@@ -78,6 +78,11 @@ constexpr void require_dimensionless() {
   static_assert(dimensionless<A>,
                 "rafter: this function takes a pure number; divide by a reference quantity, or say magnitude(x) for "
                 "its value in base units");
+}
+template <class A>
+constexpr void require_condition() {
+  static_assert(condition<A>, "rafter: a condition is expected here: a comparison such as x > 0_c, or comparisons "
+                              "combined with && || !");
 }
 
 }  // namespace detail
@@ -184,30 +189,37 @@ RAFTER_COMPARISON(==, equal)
 RAFTER_COMPARISON(!=, not_equal)
 #undef RAFTER_COMPARISON
 
-template <condition A, condition B>
+template <expression A, expression B>
 constexpr auto operator&&(A, B) {
+  detail::require_condition<A>();
+  detail::require_condition<B>();
   detail::require_mixable<A, B>();
   return node<operation::logical_and, A, B>{};
 }
-template <condition A, condition B>
+template <expression A, expression B>
 constexpr auto operator||(A, B) {
+  detail::require_condition<A>();
+  detail::require_condition<B>();
   detail::require_mixable<A, B>();
   return node<operation::logical_or, A, B>{};
 }
-template <condition A>
+template <expression A>
 constexpr auto operator!(A) {
+  detail::require_condition<A>();
   return node<operation::logical_not, A>{};
 }
 
 /// A condition as a number: 1 where it holds, else 0.
-template <condition C>
+template <expression C>
 constexpr C indicator(C c) {
+  detail::require_condition<C>();
   return c;
 }
 
 /// `a` where the condition holds, else `b`. Both are computed; only one is kept.
-template <condition C, expression A, expression B>
+template <expression C, expression A, expression B>
 constexpr auto select(C, A, B) {
+  detail::require_condition<C>();
   detail::require_same_dimension<A, B>();
   detail::require_mixable<A, B>();
   detail::require_mixable<C, A>();

@@ -98,14 +98,14 @@ constexpr auto request_type_of() {
   }
 }
 
-/// Reads an observable: by the member that the observable names, or through the record's own `get<Leaf>()`.
+/// Reads an observable: by the member that the observable names, else through the record's own `get<Leaf>()`.
 template <class Leaf, class From>
   requires requires(const From& from) { Leaf::read(from); }
 constexpr double read_from(const From& from) {
   return Leaf::read(from);
 }
 template <class Leaf, class From>
-  requires requires(const From& from) { from.template get<Leaf>(); }
+  requires(requires(const From& from) { from.template get<Leaf>(); } && !requires(const From& from) { Leaf::read(from); })
 constexpr double read_from(const From& from) {
   return from.template get<Leaf>();
 }
