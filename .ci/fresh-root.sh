@@ -24,9 +24,9 @@ for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
   if [ -f "$file" ] && grep -q '^ *Acquire::' "$file"; then cp "$file" "$root/etc/apt/apt.conf.d/"; fi
 done
 
-mkdir -p "$root/work"
-if [ -d "$root/work/rafter/.ci" ]; then rm -rf "$root/work/rafter"; fi
-git clone -q "$source" "$root/work/rafter"
+mkdir -p "$root/home/project"
+if [ -d "$root/home/project/rafter/.ci" ]; then rm -rf "$root/home/project/rafter"; fi
+git clone -q "$source" "$root/home/project/rafter"
 
 mounted=
 unmount() { for folder in $mounted; do umount "$root/$folder" || true; done; }
@@ -37,12 +37,12 @@ for device in null zero full random urandom tty; do  # debootstrap makes these w
   [ -c "$root/dev/$device" ] || { : >"$root/dev/$device" && mount_in "/dev/$device" "dev/$device"; }
 done
 data=
-if [ -n "${RAFTER_DATA:-}" ]; then mount_in "$RAFTER_DATA" work/shared/data && data=RAFTER_DATA=/work/shared/data; fi
+if [ -n "${RAFTER_DATA:-}" ]; then mount_in "$RAFTER_DATA" home/project/shared/data && data=RAFTER_DATA=/home/project/shared/data; fi
 
 began=$(date +%s)
 status=0
 case $script in *.sh) shell=sh ;; *) shell=bash ;; esac
 chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C CI=true ${http_proxy:+http_proxy="$http_proxy"} \
-  $data "$shell" "/work/rafter/$script" </dev/null || status=$?
+  $data "$shell" "/home/project/rafter/$script" </dev/null || status=$?
 echo "$script in a plain Debian 12: exit status $status after $(($(date +%s) - began)) s"
 exit "$status"

@@ -37,7 +37,8 @@ constexpr auto operator+(A a, B b) {
 // tests/analytical/work.cpp.
 // ---------------------------------------------------------------------------------------------------------------
 
-namespace detail {
+/// The symbols of the formulas below.
+namespace analytical::symbols {
 using namespace rafter::architecture;
 template <std::int64_t N>
 inline constexpr constant<N, 0> number{};
@@ -47,29 +48,29 @@ inline constexpr constant<2, 0, units::flop_per_token> two_flop_per_token{};
 /// QKᵀ and AV: two products of 2 FLOP for each pair of tokens.
 inline constexpr constant<4, 0, dimension{.token = -2, .flop = 1}> four_flop_per_pair{};
 inline constexpr constant<1, 0, units::per_token> per_token{};
-}  // namespace detail
+}  // namespace analytical::symbols
 
 namespace analytical {
 
 /// Weights of one layer's attention projections, Q, K, V and O: d·Hh + 2d·Kh + Hh·d.
 inline constexpr auto attention_weights =
     architecture::hidden * (architecture::heads * architecture::head_dim) +
-    detail::number<2> * (architecture::hidden * (architecture::kv_heads * architecture::head_dim)) +
+    symbols::number<2> * (architecture::hidden * (architecture::kv_heads * architecture::head_dim)) +
     (architecture::heads * architecture::head_dim) * architecture::hidden;
 
 /// Weights of one expert's gated MLP (dense: the MLP): 3d·f.
-inline constexpr auto expert_weights = detail::number<3> * architecture::hidden * architecture::intermediate;
+inline constexpr auto expert_weights = symbols::number<3> * architecture::hidden * architecture::intermediate;
 
 /// Weights of the MLP that every token runs beside its experts: 3d·f_shared, 0 where there is none.
 inline constexpr auto shared_expert_weights =
-    detail::number<3> * architecture::hidden * architecture::shared_intermediate;
+    symbols::number<3> * architecture::hidden * architecture::shared_intermediate;
 
 /// Expected number of distinct experts that T tokens touch in one layer when routing is uniform and independent:
-/// E*(T) = E·(1 − (1 − k/E)^T); 1 if dense.
+/// E*(T) = E·(1 − (1 − k/E)^T). When every token runs all of them (k = E; dense: 1) it is E, whatever T is.
 constexpr auto experts_touched(expression auto tokens) {
-  using namespace detail;
+  using namespace symbols;
   const auto exponent = (tokens * per_token) * log1p(-(experts_per_token / experts));
-  return select(experts > number<1>, experts * (number<1> - exp(exponent)), number<1>);
+  return select(experts > experts_per_token, experts * (number<1> - exp(exponent)), experts);
 }
 
 /// Projections and MLP over `tokens` tokens.
@@ -78,7 +79,7 @@ constexpr auto experts_touched(expression auto tokens) {
 /// GEMMs: d in, (H + 2K)h/tp out; Hh/tp in, d out; d in, 2f·k/tp out; f·k/tp in, d out, i.e.
 /// L·T·a·(4d + (2(H + K)h + 3f·k)/tp). Nothing when there are no tokens.
 constexpr auto projections_and_mlp(expression auto tokens) {
-  using namespace detail;
+  using namespace symbols;
   const auto flops = layers * (two_flop_per_token * tokens) *
                      (analytical::attention_weights + analytical::expert_weights * experts_per_token +
                       analytical::shared_expert_weights) /
@@ -99,7 +100,7 @@ constexpr auto projections_and_mlp(expression auto tokens) {
 /// Bytes of the weights that any pass over at least one token must read once: every layer's projections and k experts
 /// (a token cannot touch fewer), over tp ranks. The surest lower bound: no activations, KV, embeddings or LM head.
 inline constexpr auto least_weight_bytes = [] {
-  using namespace detail;
+  using namespace symbols;
   return architecture::layers * bytes_per_weight *
          (analytical::attention_weights + analytical::expert_weights * experts_per_token +
           analytical::shared_expert_weights) /
@@ -149,7 +150,7 @@ namespace analytical {
 /// FLOP: 4·L·(H/tp)·h·Σ(n·c + n(n+1)/2). Kernels that compute the full square do about twice this; that belongs to
 /// the MFU. Bytes: L·Σ[2n(H/tp)h·a + 2(c + n)(K/tp)h·c]: Q in, O out, K and V read once.
 inline constexpr auto prefill_attention = [] {
-  using namespace detail;
+  using namespace symbols;
   return work_of{four_flop_per_pair * layers * ((heads / tensor_parallel) * head_dim) * prefill_attention_pairs,
                  layers * (number<2> * (prefill_tokens * per_token) * ((heads / tensor_parallel) * head_dim) *
                                bytes_per_activation +
@@ -160,7 +161,7 @@ inline constexpr auto prefill_attention = [] {
 /// Attention of the decode requests over their KV caches.
 /// FLOP: 4·L·(H/tp)·h·Σkv. Bytes: L·Σ[2(K/tp)h·c·kv + 2(H/tp)h·a].
 inline constexpr auto decode_attention = [] {
-  using namespace detail;
+  using namespace symbols;
   return work_of{four_flop_per_pair * one_token * layers * ((heads / tensor_parallel) * head_dim) * kv_sum,
                  layers * (number<2> * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv *
                                (kv_sum * per_token) +
@@ -170,7 +171,7 @@ inline constexpr auto decode_attention = [] {
 
 /// Keys and values of all new tokens written to the cache: 2L(K/tp)h·c·T bytes.
 inline constexpr auto kv_write = [] {
-  using namespace detail;
+  using namespace symbols;
   return work_of{constant<0, 0, units::flop>{},
                  number<2> * layers * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv *
                      (scheduled_tokens * per_token)};
@@ -178,7 +179,7 @@ inline constexpr auto kv_write = [] {
 
 /// LM head for `sequences` sampled sequences: 2·S·d·V/tp FLOP; b·d·V/tp bytes where S > 0.
 constexpr auto lm_head(expression auto sequences) {
-  using namespace detail;
+  using namespace symbols;
   return work_of{constant<2, 0, units::flop>{} * sequences * hidden * vocabulary / tensor_parallel,
                  select(sequences > number<0>, bytes_per_weight * hidden * vocabulary / tensor_parallel,
                         constant<0, 0, units::byte>{})};
@@ -186,7 +187,7 @@ constexpr auto lm_head(expression auto sequences) {
 
 /// Bytes that one rank sends for the two all-reduces of each layer (ring): 2L · T·d·a · 2(tp − 1)/tp; 0 for tp = 1.
 inline constexpr auto all_reduce_bytes = [] {
-  using namespace detail;
+  using namespace symbols;
   return number<2> * layers * ((scheduled_tokens * per_token) * hidden * bytes_per_activation) *
          (number<2> * (tensor_parallel - number<1>) / tensor_parallel);
 }();

@@ -62,8 +62,12 @@ struct analytical_model {
     return detail::first_identity_of<expression_type>(name_of(axis));
   }
   static constexpr bool fitted_per(group) { return false; }
+  template <class Schema>
+  static constexpr std::string_view missing_on() {
+    return detail::first_missing<expression_type, detail::dataset_binding<Schema>>();
+  }
 
-  template <class Target, class Schema>
+  template <class Schema>
   static analytical_predictor<expression_type> fit(const dataset<Schema>&, const row_set& rows) {
     return analytical_predictor<expression_type>(rows.size());
   }

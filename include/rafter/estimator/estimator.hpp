@@ -36,16 +36,30 @@ concept predictor_on = requires(const P& fitted, const Data& data, const row_set
   fitted.predict(data, rows, out);  // out[i]: seconds, for the i-th row of the set, ascending
 };
 
-/// An empty type whose static `fit(data, rows, target)` learns from those rows, and from nothing else, to predict the
-/// target observable. `reads_identity(axis)` names what in it identifies groups of an axis (empty: nothing), and
-/// `fitted_per(axis)` is true when it can say nothing of a label that it was not fitted on.
+/// An empty type whose static `fit(data, rows)` learns from those rows, and from nothing else, to predict the data's
+/// selected target. `reads_identity(axis)` names what in it identifies groups of an axis (empty: nothing),
+/// `fitted_per(axis)` is true when it can say nothing of a label that it was not fitted on, and `missing_on<Schema>()`
+/// names the first observable that it needs and a schema lacks (empty: nothing).
 /// Archetype: `mean_of_target`.
-template <class E, class Data, class Target>
+template <class E, class Data>
 concept estimator_on = requires(const Data& data, const row_set& rows) {
   { E::name() } -> std::convertible_to<std::string>;
-  { E::template fit<Target>(data, rows) } -> predictor_on<Data>;
+  { E::fit(data, rows) } -> predictor_on<Data>;
   { E::reads_identity(group::model) } -> std::convertible_to<std::string_view>;
   { E::fitted_per(group::model) } -> std::convertible_to<bool>;
+  { E::template missing_on<typename Data::schema_type>() } -> std::convertible_to<std::string_view>;
 };
+
+namespace detail {
+/// The short name that programs and reports use: `label` where the estimator has one, else its description.
+template <class E>
+std::string label_of() {
+  if constexpr (requires { E::label; }) {
+    return std::string(E::label);
+  } else {
+    return E::name();
+  }
+}
+}  // namespace detail
 
 }  // namespace rafter

@@ -25,10 +25,10 @@ namespace detail {
 
 /// What a linear fit needs of its rows, streamed from columns through one plan: features, label, root of the weight.
 /// The feature matrix is never formed: packs of rows go through a tile of a few kilobytes into sums of products.
-template <class Features, class Objective, class Schema, class Target>
+template <class Features, class Objective, class Schema>
 class linear_rows final : public design {
-  using label_type = std::remove_cvref_t<decltype(Objective::label(Target{}))>;
-  using root_weight_type = std::remove_cvref_t<decltype(Objective::root_weight(Target{}))>;
+  using label_type = std::remove_cvref_t<decltype(Objective::label(target_t{}))>;
+  using root_weight_type = std::remove_cvref_t<decltype(Objective::root_weight(target_t{}))>;
   using plan_type =
       typename Features::template plan_with<dataset_binding<Schema>, label_type, root_weight_type>;
   using evaluation = column_evaluation<plan_type, Schema>;
@@ -119,7 +119,7 @@ class linear_rows final : public design {
           if (std::isfinite(value[0])) return;
           const std::string what =
               k < features ? "feature '" + std::string(Features::names[k < features ? k : 0]) + "'"
-                           : "the label of target '" + std::string(Target::name) + "'";
+                           : "the label of target '" + std::string(data_.target_name()) + "'";
           throw fit_error(what + " is " + (std::isnan(value[0]) ? "not a number" : "infinite") + " on row " +
                           std::to_string(row) + " (" + data_.source() + ":" + std::to_string(data_.line(row)) + ")");
         });
@@ -417,13 +417,18 @@ struct linear {
   }
   static constexpr std::string_view reads_identity(group axis) { return features::identity_feature(name_of(axis)); }
   static constexpr bool fitted_per(group) { return false; }
+  /// The first observable that a schema lacks for this estimator, or an empty view.
+  template <class Schema>
+  static constexpr std::string_view missing_on() {
+    return features::template missing_on<detail::dataset_binding<Schema>>();
+  }
 
   /// @throws fit_error on no rows, or a feature that is not a finite number (named, with the row)
-  template <class Target, class Schema>
+  template <class Schema>
   static auto fit(const dataset<Schema>& data, const row_set& rows) {
-    require<Target, Schema>();
+    require<Schema>();
     if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
-      const detail::linear_rows<features, Objective, Schema, Target> all(data, rows);
+      const detail::linear_rows<features, Objective, Schema> all(data, rows);
       const normal_equations equations = all.equations(rows);
       all.refuse_non_finite(equations, rows);
       return solve(equations, all);
@@ -433,9 +438,9 @@ struct linear {
   /// One fit per set of training rows, from one pass over the data where the sets allow it: when what each set leaves
   /// out is disjoint from what the others leave out, every fit's sums are the sum of the others' parts. Parts are
   /// added, never subtracted, so no digits are lost to a part that dominates.
-  template <class Target, class Schema>
+  template <class Schema>
   static auto fit_each(const dataset<Schema>& data, const std::vector<row_set>& trainings) {
-    require<Target, Schema>();
+    require<Schema>();
     if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
       using predictor = linear_predictor<features, Objective>;
       std::vector<predictor> fitted;
@@ -451,10 +456,10 @@ struct linear {
         seen = seen | left_out.back();
       }
       if (!disjoint) {
-        for (const row_set& rows : trainings) fitted.push_back(fit<Target>(data, rows));
+        for (const row_set& rows : trainings) fitted.push_back(fit(data, rows));
         return fitted;
       }
-      const detail::linear_rows<features, Objective, Schema, Target> all(data, any);
+      const detail::linear_rows<features, Objective, Schema> all(data, any);
       // after[i]: what all sets share, and the parts left out by the sets from i on.
       const std::size_t count = trainings.size();
       std::vector<normal_equations> after(count + 1);
@@ -476,13 +481,12 @@ struct linear {
   }
 
  private:
-  template <class Target, class Schema>
+  template <class Schema>
   static constexpr void require() {
-    static_assert(Schema::targets::template has<Target>, "rafter: this observable is no target of the dataset's schema");
     features::template require_on<detail::dataset_binding<Schema>>();
   }
   static auto solve(const normal_equations& equations, const design& rows) {
-    constexpr Solver solver{};
+    const Solver solver{};
     linear_solution solution = solver.solve(equations, &rows);
     bool intercept = true;
     if constexpr (requires { solver.intercept; }) intercept = static_cast<bool>(solver.intercept);

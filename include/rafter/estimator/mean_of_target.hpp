@@ -60,12 +60,16 @@ struct mean_of_target {
   static std::string name() { return "mean of the training target"; }
   static constexpr std::string_view reads_identity(group) { return {}; }
   static constexpr bool fitted_per(group) { return false; }
+  template <class Schema>
+  static constexpr std::string_view missing_on() {
+    return {};
+  }
 
-  template <class Target, class Schema>
+  template <class Schema>
   static mean_predictor fit(const dataset<Schema>& data, const row_set& rows) {
     if (rows.empty()) throw fit_error("no rows to fit on");
     mean_predictor fitted;
-    const auto target = data.template column<Target>();
+    const auto target = data.target();
     const bool experiments = data.has_group(group::experiment);
     std::vector<std::optional<std::size_t>> slot(experiments ? data.groups(group::experiment).count() : 0);
     rows.for_each([&](std::size_t row) {

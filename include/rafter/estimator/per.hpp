@@ -76,15 +76,19 @@ struct per {
     return axis == Axis ? std::string_view{} : Estimator::reads_identity(axis);
   }
   static constexpr bool fitted_per(group axis) { return axis == Axis || Estimator::fitted_per(axis); }
+  template <class Schema>
+  static constexpr std::string_view missing_on() {
+    return Estimator::template missing_on<Schema>();
+  }
 
-  template <class Target, class Schema>
+  template <class Schema>
   static auto fit(const dataset<Schema>& data, const row_set& rows) {
-    using predictor = decltype(Estimator::template fit<Target>(data, rows));
+    using predictor = decltype(Estimator::fit(data, rows));
     per_predictor<Axis, predictor> fitted;
     const group_column& labels = data.groups(Axis);
     for (std::uint32_t code = 0; code < labels.count(); ++code) {
       const row_set own = rows & labels.rows_of(code);
-      if (!own.empty()) fitted.add(labels.names()[code], Estimator::template fit<Target>(data, own));
+      if (!own.empty()) fitted.add(labels.names()[code], Estimator::fit(data, own));
     }
     return fitted;
   }

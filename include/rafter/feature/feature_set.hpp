@@ -114,6 +114,13 @@ struct feature_set : detail::feature_set_base {
   static constexpr void require_on() {
     detail::require_available<Binding, Features...>();
   }
+  /// The first observable that the binding lacks for some feature, or an empty view.
+  template <class Binding>
+  static constexpr std::string_view missing_on() {
+    std::string_view missing;
+    ((missing = missing.empty() ? detail::first_missing<typename Features::expression_type, Binding>() : missing), ...);
+    return missing;
+  }
   template <class Binding>
   static constexpr bool evaluable = detail::evaluable_set<feature_set, Binding>;
 

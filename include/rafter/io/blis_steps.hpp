@@ -14,13 +14,16 @@ namespace rafter {
 
 /// Steps of vLLM's scheduler on H100, as the `blis_steps` table logs them: batch composition, queues and the KV pool,
 /// no per-request lists. The target is what the log calls a step's duration, a span on the host: see the plausibility
-/// audit before believing that it is GPU time. `with_step_interval` gives the better target, on fewer rows.
+/// audit before believing that it is GPU time. The better target, `step_interval`, exists only
+/// where the next step was logged too: select it with `data.for_target(step_interval)`.
 struct blis_schema {
   static constexpr std::string_view name = "blis_steps";
   using columns = column_list<prefill_tokens_t, decode_tokens_t, prefill_requests_t, decode_requests_t,
                               queue_running_t, queue_waiting_t, kv_usage_ratio_t, kv_blocks_total_t, kv_blocks_free_t,
-                              finished_requests_t, preempted_requests_t, logged_duration_t>;
-  using targets = column_list<logged_duration_t>;
+                              finished_requests_t, preempted_requests_t, logged_duration_t,
+                              step_interval_t>;
+  using targets = column_list<logged_duration_t, step_interval_t>;
+  static constexpr bool partial_targets = true;  // step_interval: of steps whose successor was logged
   static constexpr bool lists_requests = false;
   using deployment_type = rafter::deployment;
 };

@@ -22,13 +22,16 @@
 
 namespace rafter::dense {
 
-/// Cholesky factor of a symmetric matrix, in place: the lower triangle becomes L with A = L Lᵀ, the upper is ignored.
-/// @param a  n × n, row-major
+/// Cholesky factor of a symmetric matrix, in place: the lower triangle becomes L with A = L Lᵀ, the upper one Lᵀ.
+/// @param a  n × n, row-major, both triangles given
 /// @returns the smallest pivot (before its root); the factor is usable only if it is > 0
 RAFTER_NUMERICS_FUNCTION double cholesky(double* a, std::size_t n);
 
 /// Solves L Lᵀ x = b in place.
 RAFTER_NUMERICS_FUNCTION void cholesky_solve(const double* l, std::size_t n, double* b);
+
+/// The diagonal of (L Lᵀ)⁻¹, at a third of the cost of all of it. @param diagonal  n
+RAFTER_NUMERICS_FUNCTION void cholesky_inverse_diagonal(const double* l, std::size_t n, double* diagonal);
 
 /// (L Lᵀ)⁻¹ as a full symmetric matrix. @param inverse  n × n, row-major
 RAFTER_NUMERICS_FUNCTION void cholesky_inverse(const double* l, std::size_t n, double* inverse);

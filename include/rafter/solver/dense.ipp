@@ -63,40 +63,68 @@ RAFTER_NUMERICS_FUNCTION void rotate(double* x, double* y, std::size_t n, rotati
 }  // namespace detail
 
 RAFTER_NUMERICS_FUNCTION double cholesky(double* a, std::size_t n) {
+  // Right-looking over the rows of Lᵀ, so that the inner loop runs over neighbours.
   double smallest = std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) {
-      const double rest = a[i * n + j] - detail::dot(a + i * n, a + j * n, j);
-      if (j < i) {
-        a[i * n + j] = rest / a[j * n + j];
-      } else {
-        smallest = std::min(smallest, rest);
-        if (!(rest > 0.0)) return rest;
-        a[i * n + i] = std::sqrt(rest);
-      }
+  for (std::size_t k = 0; k < n; ++k) {
+    double* row = a + k * n;
+    smallest = std::min(smallest, row[k]);
+    if (!(row[k] > 0.0)) return row[k];
+    const double root = std::sqrt(row[k]);
+    row[k] = root;
+    for (std::size_t j = k + 1; j < n; ++j) row[j] /= root;
+    for (std::size_t i = k + 1; i < n; ++i) {
+      double* below = a + i * n;
+      const double factor = row[i];
+      for (std::size_t j = i; j < n; ++j) below[j] -= factor * row[j];
     }
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < i; ++j) a[i * n + j] = a[j * n + i];
   }
   return smallest;
 }
 
 RAFTER_NUMERICS_FUNCTION void cholesky_solve(const double* l, std::size_t n, double* b) {
-  for (std::size_t i = 0; i < n; ++i) b[i] = (b[i] - detail::dot(l + i * n, b, i)) / l[i * n + i];
+  for (std::size_t j = 0; j < n; ++j) {
+    const double* row = l + j * n;  // of Lᵀ
+    b[j] /= row[j];
+    for (std::size_t i = j + 1; i < n; ++i) b[i] -= row[i] * b[j];
+  }
   for (std::size_t i = n; i-- > 0;) {
-    b[i] /= l[i * n + i];
-    for (std::size_t j = 0; j < i; ++j) b[j] -= l[i * n + j] * b[i];
+    const double* row = l + i * n;
+    b[i] /= row[i];
+    for (std::size_t j = 0; j < i; ++j) b[j] -= row[j] * b[i];
+  }
+}
+
+namespace detail {
+// Row j becomes column j of L⁻¹ (zero before entry j).
+RAFTER_NUMERICS_FUNCTION void invert_factor(const double* l, std::size_t n, double* columns) {
+  for (std::size_t j = 0; j < n; ++j) {
+    double* column = columns + j * n;
+    std::fill(column, column + n, 0.0);
+    column[j] = 1.0;
+    for (std::size_t i = j; i < n; ++i) {
+      const double* row = l + i * n;  // of Lᵀ
+      column[i] /= row[i];
+      for (std::size_t k = i + 1; k < n; ++k) column[k] -= row[k] * column[i];
+    }
+  }
+}
+}  // namespace detail
+
+RAFTER_NUMERICS_FUNCTION void cholesky_inverse_diagonal(const double* l, std::size_t n, double* diagonal) {
+  std::vector<double> columns(n * n);
+  detail::invert_factor(l, n, columns.data());
+  for (std::size_t j = 0; j < n; ++j) {
+    diagonal[j] = detail::dot(columns.data() + j * n + j, columns.data() + j * n + j, n - j);
   }
 }
 
 RAFTER_NUMERICS_FUNCTION void cholesky_inverse(const double* l, std::size_t n, double* inverse) {
-  // Row j of `columns` is column j of L⁻¹; the inverse is L⁻ᵀ L⁻¹.
-  std::vector<double> columns(n * n, 0.0);
-  for (std::size_t j = 0; j < n; ++j) {
-    double* column = columns.data() + j * n;
-    column[j] = 1.0 / l[j * n + j];
-    for (std::size_t i = j + 1; i < n; ++i) {
-      column[i] = -detail::dot(l + i * n + j, column + j, i - j) / l[i * n + i];
-    }
-  }
+  std::vector<double> columns(n * n);
+  detail::invert_factor(l, n, columns.data());
+  // L⁻ᵀ L⁻¹
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j <= i; ++j) {
       inverse[i * n + j] = inverse[j * n + i] =

@@ -81,6 +81,7 @@ struct linear_solution {
   std::vector<double> deviation;  ///< p; population deviation, 1 for a constant column
   double target_mean = 0.0;
   std::vector<std::size_t> constant_columns;  ///< ascending; columns without variation (fits that centre)
+  std::vector<std::size_t> at_bound;          ///< ascending; coefficients held at 0 by a sign constraint
   std::size_t rows = 0;
   std::size_t rank = 0;  ///< of the (centred) columns, the intercept not counted
   fit_status status = fit_status::ok;

@@ -39,6 +39,9 @@ struct reduced_problem {
   double target_squares = 0.0;  ///< the whole sum of squares that a model of no columns leaves
   std::vector<std::size_t> constant_columns;
   std::vector<bool> constant;
+  /// How far the largest sum of squares ever held exceeds the variation that is left of it, worst column: the sums
+  /// have lost that many digits (a shift far from the mean, a group taken out that held nearly all variation).
+  double loss = 1.0;
   bool doubtful = false;  ///< a column's variation was lost in rounding: only the rows can tell
   bool finite = true;
 };
@@ -59,6 +62,16 @@ RAFTER_NUMERICS_FUNCTION reduced_problem reduce_rows(const design& rows, const n
 
 /// Smallest Cholesky pivot of the unit-diagonal Gram matrix of the non-constant columns, <= 0 if it has none.
 RAFTER_NUMERICS_FUNCTION double smallest_pivot(const normal_equations& equations, bool intercept, bool standardise);
+
+/// Solves a reduced problem; minimum norm where `tolerance` finds it rank deficient.
+RAFTER_NUMERICS_FUNCTION linear_solution solve_by_qr(const reduced_problem& problem,
+                                                     const least_squares_options& options, double tolerance);
+RAFTER_NUMERICS_FUNCTION linear_solution solve_by_svd(const reduced_problem& problem,
+                                                      const least_squares_options& options, double tolerance);
+RAFTER_NUMERICS_FUNCTION linear_solution no_solution(const reduced_problem& problem, fit_status status);
+RAFTER_NUMERICS_FUNCTION std::vector<std::size_t> active_columns(const reduced_problem& problem);
+/// Below this, relative, a pivot of the QR of the reduced problem is rounding.
+RAFTER_NUMERICS_FUNCTION double rank_tolerance(const reduced_problem& problem);
 
 /// value − Σ a[j]·b[j] with the products and the sum exact to one rounding or so.
 RAFTER_NUMERICS_FUNCTION double minus_dot(double value, const std::vector<double>& a, const std::vector<double>& b);

@@ -84,6 +84,9 @@ RAFTER_NUMERICS_FUNCTION reduced_problem describe(const normal_equations& equati
   problem.target_squares = std::max(0.0, problem.centred ? centred(p, p) : raw(p, p));
   if (problem.centred && !intercept) problem.target_squares += weight * problem.target_mean * problem.target_mean;
   find_constants(problem, squares, centred_squares, noise);
+  for (std::size_t j = 0; j < p; ++j) {
+    if (!problem.constant[j]) problem.loss = std::max(problem.loss, noise[j] / (256.0 * unit_roundoff * squares[j]));
+  }
   return problem;
 }
 
@@ -489,6 +492,89 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_by_qr(const reduced_problem& prob
   return solution;
 }
 
+// One or two corrections by residuals that are formed and summed in double-double, solved with the factor of the
+// reduced problem. What this adds over the QR alone are the digits that a large residual costs: kappa² times it.
+RAFTER_NUMERICS_FUNCTION void refine_by_rows(linear_solution& solution, const reduced_problem& problem,
+                                             const least_squares_options& options, const design& rows) {
+  const std::vector<std::size_t> active = active_columns(problem);
+  const std::size_t q = active.size();
+  const bool penalised = options.alpha > 0.0;
+  const std::size_t m = problem.height + (penalised ? q : 0);
+  std::vector<double> scale(q, 1.0), unit(q), tau(q);
+  std::vector<std::size_t> order(q);
+  for (std::size_t a = 0; a < q && options.standardise; ++a) scale[a] = problem.deviation[active[a]];
+  std::vector<double> x = in_penalty_units(problem, active, scale, m);
+  for (std::size_t a = 0; a < q; ++a) {
+    if (penalised) x[a * m + problem.height + a] = std::sqrt(options.alpha);
+    unit[a] = 1.0 / dense::detail::norm(x.data() + a * m, m);
+    for (std::size_t i = 0; i < m; ++i) x[a * m + i] *= unit[a];
+  }
+  if (dense::pivoted_qr(x.data(), m, q, tau.data(), order.data(), rank_tolerance(problem)) < q) return;
+
+  double at_centre = options.intercept ? problem.target_mean : 0.0;
+  double before = std::numeric_limits<double>::infinity();
+  for (int pass = 0; pass < 3; ++pass) {
+    std::vector<double_double> gradient(q), row(q), offset(q);
+    double_double total, squares;
+    rows.for_each_block([&](const design_block& block) {
+      for (std::size_t i = 0; i < block.rows; ++i) {
+        const double weight = block.weight != nullptr ? block.weight[i] : 1.0;
+        double_double residual = double_double::sum(block.y[i], -at_centre);
+        for (std::size_t a = 0; a < q; ++a) {
+          const std::size_t j = active[a];
+          row[a] = double_double::sum(block.x[j * block.stride + i], problem.centred ? -problem.mean[j] : 0.0);
+          residual -= row[a] * double_double{solution.coefficients[j]};
+        }
+        const double_double weighted = residual * double_double{weight};
+        squares += weighted * residual;
+        total += weighted;
+        for (std::size_t a = 0; a < q; ++a) {
+          gradient[a] += weighted * row[a];
+          offset[a] += row[a] * double_double{weight};
+        }
+      }
+    });
+    // The centres are rounded means; this takes out what the rounding left of the mean.
+    if (problem.centred) {
+      const double_double mean_residual = total / double_double{problem.weight};
+      for (std::size_t a = 0; a < q; ++a) gradient[a] -= offset[a] * mean_residual;
+    }
+    solution.residual_sum_of_squares = std::max(0.0, static_cast<double>(squares));
+    // RᵀR d = gradient − alpha·b, both in penalty units.
+    std::vector<double> d(q);
+    for (std::size_t k = 0; k < q; ++k) {
+      const std::size_t a = order[k];
+      const double_double b = double_double{solution.coefficients[active[a]]} * double_double{scale[a]};
+      const double_double g = gradient[a] / double_double{scale[a]} - b * double_double{options.alpha};
+      d[k] = static_cast<double>(g) * unit[a];
+    }
+    for (std::size_t i = 0; i < q; ++i) {
+      for (std::size_t k = 0; k < i; ++k) d[i] -= x[i * m + k] * d[k];
+      d[i] /= x[i * m + i];
+    }
+    for (std::size_t i = q; i-- > 0;) {
+      for (std::size_t k = i + 1; k < q; ++k) d[i] -= x[k * m + i] * d[k];
+      d[i] /= x[i * m + i];
+    }
+    double change = 0.0;
+    double size = 0.0;
+    for (std::size_t k = 0; k < q; ++k) {
+      const std::size_t a = order[k];
+      change = std::max(change, std::abs(d[k]));
+      size = std::max(size, std::abs(solution.coefficients[active[a]] * scale[a] / unit[a]));
+    }
+    if (!(change < 0.5 * before) || !(change <= 0.1 * size)) break;
+    before = change;
+    for (std::size_t k = 0; k < q; ++k) {
+      const std::size_t a = order[k];
+      solution.coefficients[active[a]] += d[k] * unit[a] / scale[a];
+    }
+    if (options.intercept) at_centre += static_cast<double>(total) / problem.weight;
+    if (change <= 1e-13 * size) break;
+  }
+  solution.intercept = problem.centred ? minus_dot(at_centre, solution.coefficients, problem.mean) : 0.0;
+}
+
 RAFTER_NUMERICS_FUNCTION linear_solution no_solution(const reduced_problem& problem, fit_status status) {
   linear_solution solution = begin_solution(problem);
   solution.status = status;
@@ -525,7 +611,9 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   for (std::size_t a = 0; a < q; ++a) h[a * q + a] += options.alpha;
   const detail::scaled_factor factor = detail::factorise(h, q);
 
-  const bool hopeless = problem.doubtful || !(factor.pivot >= 1e-10);
+  // Sums that lost more than three digits in cancellation count as that much nearer to singular.
+  const double trusted = factor.pivot * std::min(1.0, 1e3 / problem.loss);
+  const bool hopeless = problem.doubtful || !(trusted >= 1e-10);
   const bool to_rows = options.method == method::qr || options.method == method::svd ||
                        (options.method == method::automatic && hopeless);
   if (to_rows || !(factor.pivot > 0.0)) {
@@ -538,6 +626,9 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
       const double tolerance = detail::rank_tolerance(reduced);
       solution = by_svd ? detail::solve_by_svd(reduced, options, tolerance)
                         : detail::solve_by_qr(reduced, options, tolerance);
+      if (solution.rank == reduced.columns - reduced.constant_columns.size()) {
+        detail::refine_by_rows(solution, reduced, options, *second_pass);
+      }
     } else {
       // Only the sums: the directions they lost are already gone from the reduced problem.
       const detail::reduced_problem reduced = detail::reduce_gram(equations, options.intercept, options.standardise);
@@ -573,7 +664,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   }
   solution.residual_sum_of_squares = std::max(0.0, squares);
 
-  if (options.method == method::automatic && !(factor.pivot >= 1e-7)) {
+  if (options.method == method::automatic && !(trusted >= 1e-7)) {
     if (second_pass == nullptr) {
       solution.status = fit_status::ill_conditioned;
     } else {
@@ -605,7 +696,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
 
   std::vector<double> covariance;
   double parameters = static_cast<double>(q);
-  if (options.standard_errors || options.alpha > 0.0) {
+  if (options.standard_errors) {
     covariance.resize(q * q);
     dense::cholesky_inverse(factor.factor.data(), q, covariance.data());
     for (std::size_t a = 0; a < q; ++a) {
@@ -615,7 +706,11 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
     for (std::size_t a = 0; a < q; ++a) {
       for (std::size_t e = 0; e < q; ++e) covariance[a * q + e] /= scale[a] * scale[e];
     }
-    if (!options.standard_errors) covariance.clear();
+  } else if (options.alpha > 0.0) {  // trace of H⁻¹S = q − alpha · trace of H⁻¹
+    std::vector<double> diagonal(q);
+    dense::cholesky_inverse_diagonal(factor.factor.data(), q, diagonal.data());
+    for (std::size_t a = 0; a < q; ++a) parameters -= options.alpha * diagonal[a] * factor.unit[a] * factor.unit[a];
+    parameters = std::max(0.0, parameters);
   }
   detail::finish_solution(solution, problem, options, active, covariance, std::vector<bool>(q, true), parameters,
                           at_centre);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -68,13 +69,19 @@ class dataset {
   using deployment_type = typename Schema::deployment_type;
   using binding_type = detail::dataset_binding<Schema>;
   static constexpr std::size_t column_count = columns_type::size;
+  using first_target = typename decltype([]<class First, class... Rest>(column_list<First, Rest...>) {
+    return std::type_identity<First>{};
+  }(typename Schema::targets{}))::type;
 
   std::size_t size() const { return rows_; }
   bool empty() const { return rows_ == 0; }
   row_view<Schema> operator[](std::size_t row) const { return {*this, row}; }
 
-  /// One column, `size()` doubles. At least `pack_width` readable doubles follow the last row.
-  std::span<const double> column(std::size_t index) const { return {columns_[index].data(), rows_}; }
+  /// One column, `size()` doubles; index `column_count` is the selected target. At least `pack_width` readable doubles
+  /// follow the last row.
+  std::span<const double> column(std::size_t index) const {
+    return {columns_[index < column_count ? index : target_].data(), rows_};
+  }
   template <class Leaf>
   std::span<const double> column(Leaf = {}) const {
     static_assert(columns_type::template has<Leaf>, "rafter: the dataset's schema has no such column");
@@ -127,37 +134,54 @@ class dataset {
 
   /// A copy with only the given rows, and a note on why.
   dataset keep(const row_set& rows, std::string note = {}) const {
-    dataset kept = keep_as<Schema>(rows);
+    dataset kept = copy_of(rows);
     if (!note.empty()) kept.notes_.push_back(std::move(note));
     return kept;
   }
-  /// A copy with only the given rows and one more target column. @param values  one positive time [s] a row kept
+  /// The selected target [s]: what estimators fit and what is evaluated. The first of the schema's targets that has
+  /// values, until `for_target` selects another.
+  std::span<const double> target() const { return column(target_); }
+  std::string_view target_name() const { return columns_type::names[target_]; }
+  /// Rows that carry the selected target; all of them unless the schema says `partial_targets`.
+  std::size_t rows_with_target() const {
+    const auto values = target();
+    return static_cast<std::size_t>(std::count_if(values.begin(), values.end(), [](double v) { return !std::isnan(v); }));
+  }
+
+  /// The rows that carry a target, with that target selected; rows without it are left out and counted in a note.
+  /// @throws dataset_error when no row carries it
   template <class Leaf>
-  dataset<with_targets<Schema, Leaf>> keep_with_target(const row_set& rows, std::span<const double> values,
-                                                       std::string note = {}) const {
-    static_assert(!columns_type::template has<Leaf>, "rafter: the dataset has this column already");
-    if (values.size() != rows.size()) throw dataset_error(source_ + ": one value of the new target is needed a row");
-    auto kept = keep_as<with_targets<Schema, Leaf>>(rows);
-    kept.columns_.back().assign(values.begin(), values.end());
-    for (const double value : kept.columns_.back()) {
-      if (!(value > 0.0) || !std::isfinite(value)) {
-        throw dataset_error(source_ + ": " + std::string(Leaf::name) + " is not a positive time on some row");
-      }
+  dataset for_target(Leaf = {}) const {
+    static_assert(Schema::targets::template has<Leaf>, "rafter: this observable is no target of the dataset's schema");
+    return for_target(Leaf::name);
+  }
+  /// The same by name. @throws dataset_error naming the targets that there are
+  dataset for_target(std::string_view name) const {
+    std::size_t index = column_count;
+    std::string known;
+    Schema::targets::each([&]<class Leaf>() {
+      if (Leaf::name == name) index = columns_type::template index_of<Leaf>();
+      known += (known.empty() ? "" : ", ") + std::string(Leaf::name);
+    });
+    if (index == column_count) {
+      throw dataset_error(source_ + ": unknown target '" + std::string(name) + "'; known: " + known);
     }
-    kept.columns_.back().resize(rows.size() + pack_width);
-    if (!note.empty()) kept.notes_.push_back(std::move(note));
-    return kept;
+    const row_set rows = row_set::where(rows_, [&](std::size_t row) { return !std::isnan(columns_[index][row]); });
+    if (rows.empty()) throw dataset_error(source_ + ": no row has a " + std::string(name));
+    dataset selected = rows.size() == rows_ ? *this : keep(rows);
+    selected.target_ = index;
+    if (rows.size() < rows_) {
+      selected.notes_.push_back(std::string(name) + " exists for " + std::to_string(rows.size()) + " of " +
+                                std::to_string(rows_) + " rows; the others are left out");
+    }
+    return selected;
   }
 
  private:
   friend class dataset_builder<Schema>;
-  template <dataset_schema Other>
-  friend class dataset;
 
-  /// The given rows under a schema that begins with the same columns; further columns are left empty.
-  template <class Target>
-  dataset<Target> keep_as(const row_set& rows) const {
-    dataset<Target> kept;
+  dataset copy_of(const row_set& rows) const {
+    dataset kept;
     const std::vector<std::size_t> from = rows.to_vector();
     kept.rows_ = from.size();
     const auto copy = [&](const auto& source, auto& target) {
@@ -194,6 +218,7 @@ class dataset {
     kept.deployments_ = deployments_;
     kept.source_ = source_;
     kept.notes_ = notes_;
+    kept.target_ = target_;
     kept.finish();
     return kept;
   }
@@ -223,6 +248,7 @@ class dataset {
   std::vector<std::size_t> lines_;
   std::vector<bool> idle_;
   std::size_t idle_rows_ = 0;
+  std::size_t target_ = columns_type::template index_of<first_target>();
   std::string source_;
   std::vector<std::string> notes_;
 };
@@ -315,7 +341,12 @@ class dataset_builder {
     return true;
   }
 
+  /// The dataset. Where the schema has the target `step_interval` and rows carry step ids and start times, it is
+  /// derived from them (see `step_intervals`) unless the rows gave it.
+  /// @throws dataset_error when a derived interval is not positive
   dataset<Schema> finish() {
+    derive_step_interval();
+    select_target();
     for (auto& column : data_.columns_) column.resize(data_.rows_ + pack_width);
     for (std::size_t axis = 0; axis < group_axes; ++axis) {
       if (data_.groups_[axis] && !data_.aliases_[axis].empty()) {
@@ -334,17 +365,42 @@ class dataset_builder {
     const std::vector<request>& requests;
   };
 
+  void derive_step_interval() {
+    if constexpr (Schema::targets::template has<step_interval_t> && detail::partial_targets<Schema>) {
+      auto& column = data_.columns_[columns_type::template index_of<step_interval_t>()];
+      const bool given = std::any_of(column.begin(), column.end(), [](double v) { return !std::isnan(v); });
+      if (given || data_.step_ids_.empty() || data_.start_ns_.empty()) return;
+      const auto& experiments = data_.groups_[static_cast<std::size_t>(group::experiment)];
+      column = step_intervals(data_.step_ids_, data_.start_ns_, experiments ? &*experiments : nullptr);
+      for (std::size_t row = 0; row < data_.rows_; ++row) {
+        if (column[row] <= 0.0) {
+          line_ = data_.lines_[row];
+          refuse("step_interval is not positive: the next step starts no later");
+        }
+      }
+    }
+  }
+  /// The first target with values on some row.
+  void select_target() {
+    bool found = false;
+    Schema::targets::each([&]<class Leaf>() {
+      constexpr std::size_t index = columns_type::template index_of<Leaf>();
+      const auto& column = data_.columns_[index];
+      if (!found && std::any_of(column.begin(), column.end(), [](double v) { return !std::isnan(v); })) {
+        data_.target_ = index;
+        found = true;
+      }
+    });
+  }
+
   [[noreturn]] void refuse(const std::string& what) const {
     throw dataset_error(data_.source_ + (line_ > 0 ? ":" + std::to_string(line_) : std::string()) + ": " + what);
   }
+  /// The shortest text that reads back as the value.
   static std::string text_of(double value) {
-    std::string text = std::to_string(value);
-    while (text.find('.') != std::string::npos && (text.back() == '0' || text.back() == '.')) {
-      const bool point = text.back() == '.';
-      text.pop_back();
-      if (point) break;
-    }
-    return text;
+    std::array<char, 32> text;
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    return std::string(text.data(), end);
   }
 
   template <class Leaf>
@@ -356,24 +412,38 @@ class dataset_builder {
     }
   }
 
+  using list_binding = detail::record_binding<deployment_type, listed_step>;
+  /// Does a step's list of requests (with its deployment) say what this column is?
+  template <class Leaf>
+  static constexpr bool defined_by_lists() {
+    if constexpr (Schema::lists_requests && detail::has_definition<Leaf>) {
+      return evaluable_on<typename Leaf::definition, list_binding>;
+    } else {
+      return false;
+    }
+  }
+
   template <class Leaf>
   void check_column() {
     constexpr std::size_t index = columns_type::template index_of<Leaf>();
     double& value = values_[index];
     const std::string name(Leaf::name);
-    if constexpr (Schema::lists_requests && detail::has_definition<Leaf>) {
+    if constexpr (defined_by_lists<Leaf>()) {
       // Computed from the lists; where the source gives it too, the two must agree.
+      if (std::isinf(value)) refuse(name + " is not a finite number");
       const listed_step step{list_};
-      using E = typename Leaf::definition;
-      using listed = detail::record_binding<deployment_type, listed_step>;
-      using run = detail::executor<plan<listed, E>>;
+      using run = detail::executor<plan<list_binding, typename Leaf::definition>>;
       typename run::slot_array slots{};
+      run::bind(slots.data(), data_.deployments_[deployment_]);
       double computed = 0.0;
       run::step(slots.data(), step, [&](auto, double v) { computed = v; });
       if (!std::isnan(value) && std::abs(value - computed) > 1e-9 * std::max(1.0, std::abs(computed))) {
         refuse(name + " = " + text_of(value) + " but the requests give " + text_of(computed));
       }
       value = computed;
+    }
+    if constexpr (Schema::targets::template has<Leaf> && detail::partial_targets<Schema>) {
+      if (std::isnan(value)) return;  // this row cannot be used for that target
     }
     if (std::isnan(value)) refuse(name + " is missing");
     if (!std::isfinite(value)) refuse(name + " is not a finite number");
@@ -434,7 +504,7 @@ class dataset_builder {
       const auto& experiment = labels_[static_cast<std::size_t>(group::experiment)];
       std::string key = experiment ? *experiment : std::string();
       key += '\n';
-      key += text_of(*step_id_);
+      key += text_of(*step_id_ + 0.0);  // -0 is 0
       if (!seen_.insert(std::move(key)).second) {
         refuse("step_id " + text_of(*step_id_) + " occurs twice" +
                (experiment ? " in experiment '" + *experiment + "'" : std::string()));
@@ -457,8 +527,11 @@ class dataset_builder {
     if (start_ns_) data_.start_ns_.push_back(*start_ns_);
     data_.deployment_index_.push_back(deployment_);
     data_.lines_.push_back(line_);
-    const double tokens = value_of<prefill_tokens_t>() + value_of<decode_tokens_t>();
-    data_.idle_.push_back(tokens == 0.0);
+    if constexpr (Schema::lists_requests) {
+      data_.idle_.push_back(list_.empty());  // each request has a token
+    } else {
+      data_.idle_.push_back(value_of<prefill_tokens_t>() + value_of<decode_tokens_t>() == 0.0);
+    }
     ++data_.rows_;
   }
 
@@ -475,57 +548,24 @@ class dataset_builder {
   std::unordered_set<std::string> seen_;
 };
 
-/// The rows of `data` for which `derive(row)` gives a positive time [s], with that time as one more target
-/// column. Rows without one are left out and counted in a note. @throws dataset_error when no row has one
-template <class Leaf, dataset_schema Schema, class Derive>
-dataset<with_targets<Schema, Leaf>> with_derived_target(const dataset<Schema>& data, Derive derive,
-                                                        const std::string& why_absent) {
-  std::vector<double> values;
-  const row_set rows = row_set::where(data.size(), [&](std::size_t row) {
-    const std::optional<double> time = derive(row);
-    if (!time || !(*time > 0.0)) return false;
-    values.push_back(*time);
-    return true;
-  });
-  if (rows.empty()) {
-    throw dataset_error(data.source() + ": " + std::string(Leaf::name) + " exists for no row: " + why_absent);
-  }
-  std::string note;
-  if (rows.size() < data.size()) {
-    note = std::string(Leaf::name) + " exists for " + std::to_string(rows.size()) + " of " +
-           std::to_string(data.size()) + " rows (" + why_absent + "); the others are left out";
-  }
-  return data.template keep_with_target<Leaf>(rows, values, std::move(note));
-}
-
-/// Time from the start of a step to the start of the next one (the next step id of the same experiment), which is
-/// what a user waits for: host work, GPU time and idle gaps together. Needs step ids and start times.
-template <dataset_schema Schema>
-dataset<with_targets<Schema, step_interval_t>> with_step_interval(const dataset<Schema>& data) {
-  if (data.step_ids().empty() || data.start_ns().empty()) {
-    throw dataset_error(data.source() + ": step_interval needs step ids and start times");
-  }
-  const std::size_t none = data.size();
-  std::vector<std::size_t> order(data.size());
+/// Time from the start of each step to the start of the next one, the next step id of the same experiment [s]: what a
+/// user waits for, host work, GPU time and idle gaps together. NaN where the successor was not logged.
+/// @param experiments  null: all rows are of one experiment
+inline std::vector<double> step_intervals(std::span<const double> step_ids, std::span<const std::int64_t> start_ns,
+                                          const group_column* experiments) {
+  std::vector<std::size_t> order(step_ids.size());
   for (std::size_t row = 0; row < order.size(); ++row) order[row] = row;
-  const bool experiments = data.has_group(group::experiment);
-  const auto experiment = [&](std::size_t row) { return experiments ? data.groups(group::experiment).code(row) : 0U; };
+  const auto experiment = [&](std::size_t row) { return experiments != nullptr ? experiments->code(row) : 0U; };
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::pair(experiment(a), data.step_ids()[a]) < std::pair(experiment(b), data.step_ids()[b]);
+    return std::pair(experiment(a), step_ids[a]) < std::pair(experiment(b), step_ids[b]);
   });
-  std::vector<std::size_t> next(data.size(), none);
+  std::vector<double> intervals(step_ids.size(), std::numeric_limits<double>::quiet_NaN());
   for (std::size_t i = 0; i + 1 < order.size(); ++i) {
     const bool follows = experiment(order[i]) == experiment(order[i + 1]) &&
-                         data.step_ids()[order[i + 1]] == data.step_ids()[order[i]] + 1.0;
-    if (follows) next[order[i]] = order[i + 1];
+                         step_ids[order[i + 1]] == step_ids[order[i]] + 1.0;
+    if (follows) intervals[order[i]] = static_cast<double>(start_ns[order[i + 1]] - start_ns[order[i]]) * 1e-9;
   }
-  return with_derived_target<step_interval_t>(
-      data,
-      [&](std::size_t row) -> std::optional<double> {
-        if (next[row] == none) return std::nullopt;
-        return static_cast<double>(data.start_ns()[next[row]] - data.start_ns()[row]) * 1e-9;
-      },
-      "only a step whose successor was logged has one");
+  return intervals;
 }
 
 }  // namespace rafter

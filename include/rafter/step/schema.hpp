@@ -30,8 +30,6 @@ struct column_list {
   static constexpr void each(Visitor&& visitor) {
     (visitor.template operator()<Leaves>(), ...);
   }
-  template <class... More>
-  using with = column_list<Leaves..., More...>;
 };
 
 /// The static schema of a dataset:
@@ -42,6 +40,7 @@ struct column_list {
 ///     using targets = column_list<gpu_step_time_t>;          // those that a model may be asked to predict, > 0
 ///     static constexpr bool lists_requests = true;           // ragged (new_tokens, context_tokens, decode) per step
 ///     using deployment_type = rafter::deployment;            // what is uniform over an engine's steps
+///     static constexpr bool partial_targets = false;         // optional: rows may lack targets; see for_target
 ///   };
 ///
 /// With `lists_requests`, columns that have a definition (kv_sum, prefill_tokens, …) are computed from the lists when
@@ -55,15 +54,22 @@ concept dataset_schema = requires {
   typename Schema::deployment_type;
 };
 
-/// A schema with more target columns, e.g. a derived one.
-template <dataset_schema Schema, class... Leaves>
-struct with_targets {
-  static constexpr std::string_view name = Schema::name;
-  using columns = typename Schema::columns::template with<Leaves...>;
-  using targets = typename Schema::targets::template with<Leaves...>;
-  static constexpr bool lists_requests = Schema::lists_requests;
-  using deployment_type = typename Schema::deployment_type;
-};
+namespace detail {
+/// May a row lack some of the targets? (`static constexpr bool partial_targets = true` in the schema.)
+template <class Schema>
+inline constexpr bool partial_targets = [] {
+  if constexpr (requires { Schema::partial_targets; }) {
+    return bool(Schema::partial_targets);
+  } else {
+    return false;
+  }
+}();
+}  // namespace detail
+
+/// The observable that a dataset is asked to explain: whichever of the schema's targets is selected. Estimators read
+/// this one, so that they are compiled once per schema and not once per target.
+struct target_t : observable<"target", units::second, level::step, provenance::observed_after_step> {};
+inline constexpr target_t selected_target{};
 
 template <dataset_schema Schema>
 class dataset;
@@ -87,7 +93,8 @@ struct dataset_binding {
   template <class Leaf>
   static constexpr bool reads = Leaf::operation_v == operation::constant ||
                                 (Leaf::level_v == level::deployment && readable_from<Leaf, deployment_type>) ||
-                                (Leaf::level_v == level::step && Schema::columns::template has<Leaf>) ||
+                                (Leaf::level_v == level::step &&
+                                 (Schema::columns::template has<Leaf> || std::is_same_v<Leaf, target_t>)) ||
                                 (Leaf::level_v == level::request && Schema::lists_requests &&
                                  readable_from<Leaf, rafter::request>);
   static constexpr bool lists(request_domain) { return Schema::lists_requests; }
@@ -97,6 +104,8 @@ struct dataset_binding {
     reader_type made;
     if constexpr (Leaf::level_v == level::deployment) {
       made.deployment = [](const deployment_type& from) -> double { return read_from<Leaf>(from); };
+    } else if constexpr (std::is_same_v<Leaf, target_t>) {
+      made.column = Schema::columns::size;  // one past the columns: the selected target
     } else if constexpr (Leaf::level_v == level::step) {
       made.column = Schema::columns::template index_of<Leaf>();
     } else {

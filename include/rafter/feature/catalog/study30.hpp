@@ -55,8 +55,10 @@ inline constexpr auto physics = feature_set{
     "attention_flop_ratio"_f = ratio(detail::attention_flops, detail::total_flops, 0_c),
     "gemm_flop_ratio"_f = ratio(detail::gemm_flops, detail::total_flops, 0_c),
     "active_parameter_ratio"_f =
-        (analytical::attention_weights + analytical::expert_weights * architecture::experts_per_token) /
-        (analytical::attention_weights + analytical::expert_weights * architecture::experts),
+        (analytical::attention_weights + analytical::expert_weights * architecture::experts_per_token +
+         analytical::shared_expert_weights) /
+        (analytical::attention_weights + analytical::expert_weights * architecture::experts +
+         analytical::shared_expert_weights),
 };
 
 inline constexpr auto model_architecture = feature_set{

@@ -1,0 +1,78 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "rafter/analytical/roofline.hpp"
+#include "rafter/estimator/analytical_model.hpp"
+#include "rafter/estimator/linear.hpp"
+#include "rafter/estimator/mean_of_target.hpp"
+#include "rafter/estimator/per.hpp"
+#include "rafter/feature/catalog/blackbox.hpp"
+#include "rafter/feature/catalog/kv_proxies.hpp"
+#include "rafter/feature/catalog/scale_free.hpp"
+#include "rafter/feature/catalog/study30.hpp"
+#include "rafter/solver/non_negative_least_squares.hpp"
+#include "rafter/solver/ordinary_least_squares.hpp"
+#include "rafter/solver/ridge.hpp"
+
+/// The public study's predictors and their neighbours, by the names that programs and reports use.
+namespace rafter::predictors {
+
+/// Mean of the training target, per experiment where training saw the experiment.
+struct mean : mean_of_target {
+  static constexpr std::string_view label = "mean";
+};
+
+/// Intercept, prefill tokens, decode tokens by ordinary least squares.
+struct blackbox : linear<catalog::blackbox, ordinary_least_squares> {
+  static constexpr std::string_view label = "blackbox";
+};
+/// Non-negative least squares with the intercept held non-negative too: no negative time for any batch.
+struct non_negative_throughout {
+  static constexpr bool needs_rows = false;
+  static constexpr non_negative_least_squares solver{.intercept = true, .non_negative_intercept = true};
+  std::string name() const { return solver.name(); }
+  linear_solution solve(const normal_equations& equations, const design* second_pass = nullptr) const {
+    return solver.solve(equations, second_pass);
+  }
+};
+
+/// The same with coefficients and intercept that are not negative.
+struct blackbox_nnls : linear<catalog::blackbox, non_negative_throughout> {
+  static constexpr std::string_view label = "blackbox_nnls";
+};
+/// The same black box fitted to relative errors, so that long steps do not decide alone.
+struct blackbox_relative : linear<catalog::blackbox, ordinary_least_squares, objective::relative> {
+  static constexpr std::string_view label = "blackbox_relative";
+};
+
+/// 30 features, standardised, penalty 1, the time itself as the target. Reads `model_code`.
+struct ridge30 : linear<catalog::study30, ridge<1>> {
+  static constexpr std::string_view label = "ridge30";
+};
+/// The 29 of them that do not identify the model, for splits that hold models out.
+struct ridge30_anonymous : linear<without_identity<"model">(catalog::study30), ridge<1>> {
+  static constexpr std::string_view label = "ridge30";
+};
+/// The 30 features where the KV pool's state stands in for per-request lengths.
+struct ridge30_proxies : linear<catalog::kv_proxies, ridge<1>> {
+  static constexpr std::string_view label = "ridge30";
+};
+struct ridge30_proxies_anonymous : linear<without_identity<"model">(catalog::kv_proxies), ridge<1>> {
+  static constexpr std::string_view label = "ridge30";
+};
+
+/// Scale-free features on log(time / roofline): what is learned is a correction to the physics.
+struct ridge_scale_free
+    : linear<catalog::scale_free, ridge<1>, objective::log_ratio_to<analytical::roofline_step_time>> {
+  static constexpr std::string_view label = "ridge_scale_free";
+};
+
+/// Every component at its roofline, nothing fitted.
+struct roofline0 : analytical_model<analytical::roofline_step_time> {
+  static constexpr std::string_view label = "roofline0";
+};
+
+}  // namespace rafter::predictors

@@ -1,0 +1,249 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "rafter/core/diagnostic.hpp"
+#include "rafter/core/progress.hpp"
+#include "rafter/estimator/estimator.hpp"
+#include "rafter/evaluation/report.hpp"
+#include "rafter/step/dataset.hpp"
+#include "rafter/validation/fold.hpp"
+#include "rafter/validation/split_policy.hpp"
+
+namespace rafter {
+
+/// An evaluation that cannot be made; names the estimator, the fold and the reason.
+struct evaluation_error : error {
+  using error::error;
+};
+
+template <fixed_string Axis> struct nothing_is_fitted_for_a_held_out_label_of;
+
+namespace detail {
+
+template <class E, group Axis>
+struct identity_name {
+  static constexpr std::string_view value = E::reads_identity(Axis);
+};
+template <group Axis>
+struct axis_name {
+  static constexpr std::string_view value = name_of(Axis);
+};
+
+template <class E, class Split, group Axis>
+inline constexpr bool leaks = holds_out<Split, Axis> && !E::reads_identity(Axis).empty();
+template <class E, class Split, group Axis>
+inline constexpr bool cannot_transfer = holds_out<Split, Axis> && E::fitted_per(Axis);
+
+template <class E, class Split, group Axis>
+constexpr void refuse_leak() {
+  if constexpr (leaks<E, Split, Axis>) {
+    static_assert(satisfied<identifies_the_held_out_axis<name_constant<identity_name<E, Axis>>>, in_estimator<E>,
+                            under_split<Split>>,
+                  "rafter: this feature identifies the groups that the split holds out; say without_identity<axis>(set)");
+  } else if constexpr (cannot_transfer<E, Split, Axis>) {
+    static_assert(satisfied<nothing_is_fitted_for_a_held_out_label_of<name_constant<axis_name<Axis>>>, in_estimator<E>,
+                            under_split<Split>>,
+                  "rafter: this estimator fits one model per group of the axis that the split holds out, so it has "
+                  "nothing to say of a held-out group");
+  }
+}
+
+template <class Function, std::size_t... Axis>
+constexpr void each_axis(Function&& function, std::index_sequence<Axis...>) {
+  (function.template operator()<static_cast<group>(Axis)>(), ...);
+}
+
+template <class E, class Split>
+constexpr void refuse_leaks() {
+  each_axis([]<group Axis>() { refuse_leak<E, Split, Axis>(); }, std::make_index_sequence<group_axes>{});
+}
+
+/// Why `evaluate` would not compile for this estimator under this split, or an empty text.
+template <class E, class Split>
+constexpr bool leak_free() {
+  bool free_of_leaks = true;
+  each_axis(
+      [&]<group Axis>() {
+        free_of_leaks = free_of_leaks && !leaks<E, Split, Axis> && !cannot_transfer<E, Split, Axis>;
+      },
+      std::make_index_sequence<group_axes>{});
+  return free_of_leaks;
+}
+
+}  // namespace detail
+
+/// May the estimator be evaluated under the split without learning who is held out, and has it something to say of
+/// them? `evaluate` asserts this.
+template <class Estimator, class Split>
+concept transfers_under = split_policy<Split> && detail::leak_free<Estimator, Split>();
+
+/// How to evaluate.
+struct evaluate_options {
+  progress_callback progress;
+};
+
+/// The predictors that an estimator learned, one per fold, with their results.
+template <class Predictor>
+struct evaluated {
+  predictor_result result;
+  std::vector<Predictor> fitted;  ///< in the order of the folds
+};
+
+/// Fits and tests one estimator on given folds. Nothing of a fold's test rows reaches its fit.
+/// @throws evaluation_error naming estimator and fold when a fit or a prediction cannot be made
+template <class Estimator, dataset_schema Schema>
+auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& folds,
+                       const evaluate_options& options = {}) {
+  using predictor = std::remove_cvref_t<decltype(Estimator::fit(data, row_set{}))>;
+  evaluated<predictor> outcome;
+  outcome.result.predictor = detail::label_of<Estimator>();
+  outcome.result.description = Estimator::name();
+  const auto report_progress = [&](std::size_t done) {
+    if (options.progress) options.progress(outcome.result.predictor, done, folds.size());
+  };
+  const auto fail = [&](const fold& part, const char* doing, const error& why) {
+    throw evaluation_error("predictor '" + outcome.result.predictor + "', fold '" + part.held_out + "': " + doing +
+                           ": " + why.what());
+  };
+  outcome.fitted.reserve(folds.size());
+  report_progress(0);
+  if constexpr (requires(const std::vector<row_set>& trainings) { Estimator::fit_each(data, trainings); }) {
+    std::vector<row_set> trainings;
+    for (const fold& part : folds) trainings.push_back(part.train);
+    try {
+      outcome.fitted = Estimator::fit_each(data, trainings);
+    } catch (const fit_error& why) {
+      throw evaluation_error("predictor '" + outcome.result.predictor + "': cannot be fitted: " + why.what());
+    }
+  } else {
+    for (const fold& part : folds) {
+      try {
+        outcome.fitted.push_back(Estimator::fit(data, part.train));
+      } catch (const fit_error& why) {
+        fail(part, "cannot be fitted", why);
+      }
+    }
+  }
+  const std::span<const double> times = data.target();
+  std::vector<double> actual;
+  std::vector<double> predicted;
+  for (std::size_t f = 0; f < folds.size(); ++f) {
+    const fold& part = folds[f];
+    actual.clear();
+    part.test.for_each([&](std::size_t row) { actual.push_back(times[row]); });
+    predicted.resize(actual.size());
+    try {
+      outcome.fitted[f].predict(data, part.test, std::span<double>(predicted));
+    } catch (const fit_error& why) {
+      fail(part, "cannot predict", why);
+    }
+    outcome.result.folds.push_back({.held_out = part.held_out,
+                                    .train_rows = part.train.size(),
+                                    .rows = part.test.size(),
+                                    .fit = outcome.fitted[f].summary(),
+                                    .errors = summarize_errors(actual, predicted)});
+    report_progress(f + 1);
+  }
+  return outcome;
+}
+
+/// What a report says of the data, before any predictor.
+template <dataset_schema Schema>
+evaluation_report describe_data(const dataset<Schema>& data) {
+  evaluation_report report;
+  report.source = data.source();
+  report.schema = std::string(Schema::name);
+  report.rows = data.size();
+  report.idle_rows = data.idle_rows();
+  report.target = std::string(data.target_name());
+  report.plausibility = plausibility(data);
+  report.notes = data.notes();
+  for (std::size_t axis = 0; axis < group_axes; ++axis) {
+    for (const auto& [alias, canonical] : data.aliases(static_cast<group>(axis))) {
+      report.notes.push_back(std::string(name_of(static_cast<group>(axis))) + " '" + alias + "' counts as '" +
+                             canonical + "'");
+    }
+  }
+  return report;
+}
+
+/// The folds of a policy, checked: disjoint, not empty, and no held-out label in training.
+/// @throws validation_error naming the fold; evaluation_error when rows lack the selected target
+template <split_policy Split, dataset_schema Schema>
+std::vector<fold> checked_folds(const dataset<Schema>& data, const Split& split) {
+  if (data.rows_with_target() != data.size()) {
+    throw evaluation_error(data.source() + ": " + std::to_string(data.size() - data.rows_with_target()) +
+                           " rows have no '" + std::string(data.target_name()) + "'; select with for_target first");
+  }
+  std::vector<fold> folds = split.folds(data);
+  check_folds(folds, data.size());
+  check_held_out<Split>(folds, data);
+  return folds;
+}
+
+/// An evaluation with the predictors that were fitted for it: `report.fit<ridge30>("llama-2-7b").solution()`.
+template <class Schema, class... Estimators>
+struct evaluation : evaluation_report {
+  template <class E>
+  using predictor_of = std::remove_cvref_t<decltype(E::fit(std::declval<const dataset<Schema>&>(), row_set{}))>;
+
+  std::tuple<std::vector<predictor_of<Estimators>>...> fitted;
+
+  /// The predictor that an estimator learned for the fold that holds `held_out` out.
+  /// @throws evaluation_error when there is no such fold
+  template <class Estimator>
+  const auto& fit(std::string_view held_out) const {
+    constexpr std::size_t index = [] {
+      std::size_t at = 0;
+      std::size_t found = sizeof...(Estimators);
+      ((std::is_same_v<Estimator, Estimators> ? void(found = at++) : void(++at)), ...);
+      return found;
+    }();
+    static_assert(index < sizeof...(Estimators), "rafter: this estimator was not evaluated");
+    const auto& folds = results[index].folds;
+    for (std::size_t f = 0; f < folds.size(); ++f) {
+      if (folds[f].held_out == held_out) return std::get<index>(fitted)[f];
+    }
+    throw evaluation_error("no fold holds out '" + std::string(held_out) + "'");
+  }
+};
+
+/// Fits and tests estimators under a split, audit first:
+///
+///   const auto report = evaluate<predictors::blackbox, predictors::ridge30>(data, temporal{});
+///   std::cout << report;                                     // rafter/evaluation/text.hpp
+///
+/// An estimator that identifies, or is fitted per, what the split holds out does not compile.
+/// @throws validation_error, evaluation_error
+template <class... Estimators, dataset_schema Schema, split_policy Split>
+auto evaluate(const dataset<Schema>& data, const Split& split, const evaluate_options& options = {}) {
+  (detail::refuse_leaks<Estimators, Split>(), ...);
+  if constexpr ((transfers_under<Estimators, Split> && ...)) {
+    evaluation<Schema, Estimators...> report;
+    static_cast<evaluation_report&>(report) = describe_data(data);
+    report.split = std::string(Split::name);
+    report.split_title = std::string(title_of<Split>);
+    const std::vector<fold> folds = checked_folds(data, split);
+    const auto one = [&]<class E>(auto& fitted) {
+      auto outcome = evaluate_on_folds<E>(data, folds, options);
+      report.results.push_back(std::move(outcome.result));
+      fitted = std::move(outcome.fitted);
+    };
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (one.template operator()<std::tuple_element_t<I, std::tuple<Estimators...>>>(std::get<I>(report.fitted)), ...);
+    }(std::make_index_sequence<sizeof...(Estimators)>{});
+    return report;
+  }
+}
+
+}  // namespace rafter

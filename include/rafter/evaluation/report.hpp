@@ -1,0 +1,99 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "rafter/estimator/estimator.hpp"
+#include "rafter/evaluation/plausibility.hpp"
+#include "rafter/metrics/error_summary.hpp"
+
+namespace rafter {
+
+/// One predictor on one fold: what was held out, what the fit said, and the errors on the test rows.
+struct fold_result {
+  std::string held_out;
+  std::size_t train_rows = 0;
+  std::size_t rows = 0;
+  fit_summary fit;
+  error_summary errors;  ///< fractions; of predictions against the measured times of the test rows
+};
+
+/// One predictor under one split. Averages over folds are unweighted; the worst fold comes first.
+struct predictor_result {
+  std::string predictor;    ///< short name
+  std::string description;  ///< what was fitted, in words
+  std::vector<fold_result> folds;
+  std::string refused;      ///< why there are no folds: what the predictor needs and the data or the split denies
+
+  /// Fold with the largest MAPE (a fold with undefined errors is worse than any other); null without folds.
+  const fold_result* worst() const {
+    const fold_result* found = nullptr;
+    for (const fold_result& one : folds) {
+      const bool unknown = std::isnan(one.errors.mape);
+      if (found == nullptr || (unknown && !std::isnan(found->errors.mape)) || one.errors.mape > found->errors.mape) {
+        found = &one;
+      }
+    }
+    return found;
+  }
+  double worst_mape() const { return folds.empty() ? undefined : worst()->errors.mape; }
+  double mean_mape() const {
+    double sum = 0.0;
+    for (const fold_result& one : folds) sum += one.errors.mape;
+    return folds.empty() ? undefined : sum / static_cast<double>(folds.size());
+  }
+  double median_mape() const {
+    std::vector<double> sorted;
+    for (const fold_result& one : folds) {
+      if (std::isnan(one.errors.mape)) return undefined;
+      sorted.push_back(one.errors.mape);
+    }
+    if (sorted.empty()) return undefined;
+    std::sort(sorted.begin(), sorted.end());
+    const std::size_t half = sorted.size() / 2;
+    return sorted.size() % 2 == 1 ? sorted[half] : 0.5 * (sorted[half - 1] + sorted[half]);
+  }
+  /// Nominal parameters, and the fewest that any fold's training rows determined.
+  std::size_t parameters() const {
+    std::size_t most = 0;
+    for (const fold_result& one : folds) most = std::max(most, one.fit.parameters);
+    return most;
+  }
+  std::size_t identifiable() const {
+    std::size_t fewest = folds.empty() ? 0 : folds.front().fit.identifiable;
+    for (const fold_result& one : folds) fewest = std::min(fewest, one.fit.identifiable);
+    return fewest;
+  }
+
+ private:
+  static constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// What an evaluation was made on and what it found.
+struct evaluation_report {
+  std::string source;  ///< where the data came from
+  std::string schema;
+  std::string digest;  ///< SHA-256 of the data's content; empty when not asked for
+  std::size_t rows = 0;
+  std::size_t idle_rows = 0;
+  std::string target;
+  std::string split;        ///< short name
+  std::string split_title;  ///< in words
+  plausibility_report plausibility;
+  std::vector<predictor_result> results;
+  std::vector<std::string> notes;  ///< of the data: what was left out or merged, and why
+
+  const predictor_result* find(std::string_view predictor) const {
+    for (const predictor_result& one : results) {
+      if (one.predictor == predictor) return &one;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace rafter

@@ -1,0 +1,93 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace rafter {
+
+/// A table of texts, rendered as aligned plain text or as Markdown. Columns are left-aligned when their title begins
+/// with `<`, else right-aligned.
+class text_table {
+ public:
+  explicit text_table(std::vector<std::string> titles) : titles_(std::move(titles)) {
+    for (std::string& title : titles_) {
+      left_.push_back(!title.empty() && title.front() == '<');
+      if (left_.back()) title.erase(0, 1);
+    }
+  }
+  void add(std::vector<std::string> cells) {
+    cells.resize(titles_.size());
+    rows_.push_back(std::move(cells));
+  }
+  bool empty() const { return rows_.empty(); }
+
+  std::string plain(std::string_view indent = "  ") const {
+    const std::vector<std::size_t> widths = column_widths();
+    std::string text = line(titles_, widths, indent);
+    std::size_t total = 0;
+    for (const std::size_t width : widths) total += width + 2;
+    text += std::string(indent) + std::string(total > 2 ? total - 2 : 0, '-') + '\n';
+    for (const auto& row : rows_) text += line(row, widths, indent);
+    return text;
+  }
+
+  std::string markdown() const {
+    std::string text = "|";
+    for (const std::string& title : titles_) text += ' ' + escaped(title) + " |";
+    text += "\n|";
+    for (const bool left : left_) text += left ? "---|" : "---:|";
+    text += '\n';
+    for (const auto& row : rows_) {
+      text += '|';
+      for (const std::string& cell : row) text += ' ' + escaped(cell) + " |";
+      text += '\n';
+    }
+    return text;
+  }
+
+ private:
+  /// Columns of a terminal: continuation bytes of UTF-8 take none.
+  static std::size_t width_of(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+  }
+  static std::string escaped(std::string_view cell) {
+    std::string text;
+    for (const char c : cell) {
+      if (c == '|') text += '\\';
+      text += c == '\n' ? ' ' : c;
+    }
+    return text;
+  }
+  std::vector<std::size_t> column_widths() const {
+    std::vector<std::size_t> widths;
+    for (std::size_t c = 0; c < titles_.size(); ++c) {
+      std::size_t width = width_of(titles_[c]);
+      for (const auto& row : rows_) width = std::max(width, width_of(row[c]));
+      widths.push_back(width);
+    }
+    return widths;
+  }
+  std::string line(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths,
+                   std::string_view indent) const {
+    std::string text(indent);
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      const std::string padding(widths[c] - width_of(cells[c]), ' ');
+      text += left_[c] ? cells[c] + padding : padding + cells[c];
+      if (c + 1 < cells.size()) text += "  ";
+    }
+    while (!text.empty() && text.back() == ' ') text.pop_back();
+    return text + '\n';
+  }
+
+  std::vector<std::string> titles_;
+  std::vector<bool> left_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace rafter

@@ -1,0 +1,201 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rafter/evaluation/report.hpp"
+#include "rafter/evaluation/table.hpp"
+
+namespace rafter {
+namespace detail {
+
+/// A fraction as a percentage; never a bare `nan`.
+inline std::string percent(double fraction, int digits = 2) {
+  if (std::isnan(fraction)) return "n/a";
+  if (std::abs(fraction) >= 1e4) return fmt::format("{:.3g}", 100.0 * fraction);
+  return fmt::format("{:.{}f}", 100.0 * fraction, digits);
+}
+inline std::string signed_percent(double fraction) {
+  return std::isnan(fraction) ? "n/a" : fmt::format("{:+.2f}", 100.0 * fraction);
+}
+inline std::string number(double value, int digits) {
+  return std::isnan(value) ? "n/a" : fmt::format("{:.{}f}", value, digits);
+}
+inline std::string microseconds(double time) {
+  return time * 1e6 >= 100.0 ? fmt::format("{:.0f}", time * 1e6) : fmt::format("{:.1f}", time * 1e6);
+}
+inline std::string grouped(std::size_t count) {
+  std::string digits = std::to_string(count);
+  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  return digits;
+}
+
+inline text_table audit_table(const plausibility_report& audit) {
+  text_table table({"<" + (audit.axis.empty() ? "rows" : audit.axis), "rows", "below floor %", "lowest time/floor",
+                    "median time/floor", "median floor us"});
+  const auto add = [&](const plausibility_group& g) {
+    table.add({g.label, grouped(g.rows), percent(g.share_below()), number(g.lowest_ratio, 3),
+               number(g.median_ratio, 3), microseconds(g.median_floor)});
+  };
+  for (const plausibility_group& g : audit.groups) add(g);
+  if (audit.groups.size() != 1) add(audit.all);
+  return table;
+}
+
+/// Predictors in the order of their worst fold, best first; those without folds last.
+inline std::vector<const predictor_result*> by_worst_fold(const std::vector<predictor_result>& results) {
+  std::vector<const predictor_result*> order;
+  for (const predictor_result& one : results) order.push_back(&one);
+  std::stable_sort(order.begin(), order.end(), [](const predictor_result* a, const predictor_result* b) {
+    const auto key = [](const predictor_result* r) {
+      return r->folds.empty() ? 2e300 : std::isnan(r->worst_mape()) ? 1e300 : r->worst_mape();
+    };
+    return key(a) < key(b);
+  });
+  return order;
+}
+
+inline text_table overview_table(const evaluation_report& report) {
+  text_table table({"<predictor", "worst fold MAPE %", "<worst fold", "mean %", "median %", "parameters", "identifiable"});
+  for (const predictor_result* one : by_worst_fold(report.results)) {
+    if (one->folds.empty()) continue;
+    table.add({one->predictor, percent(one->worst_mape()), one->worst()->held_out, percent(one->mean_mape()),
+               percent(one->median_mape()), std::to_string(one->parameters()), std::to_string(one->identifiable())});
+  }
+  return table;
+}
+
+inline text_table fold_table(const predictor_result& result) {
+  text_table table({"<held out", "train", "test", "MAPE %", "MSPE (signed) %", "median %", "p90 %", "p99 %", "> 50 % off",
+                    "r", "<fit"});
+  std::vector<const fold_result*> order;
+  for (const fold_result& one : result.folds) order.push_back(&one);
+  std::stable_sort(order.begin(), order.end(), [](const fold_result* a, const fold_result* b) {
+    const auto key = [](const fold_result* f) { return std::isnan(f->errors.mape) ? 1e300 : f->errors.mape; };
+    return key(a) > key(b);
+  });
+  for (const fold_result* one : order) {
+    const error_summary& e = one->errors;
+    std::string fit = one->fit.healthy ? std::string() : "! ";
+    fit += one->fit.status;
+    if (e.not_finite > 0) fit += fmt::format("; {} predictions not finite", e.not_finite);
+    if (e.zero_actual > 0) fit += fmt::format("; {} rows with time 0 left out", e.zero_actual);
+    table.add({one->held_out, grouped(one->train_rows), grouped(one->rows), percent(e.mape),
+               signed_percent(e.mean_signed_percentage_error), percent(e.median_ape), percent(e.p90_ape),
+               percent(e.p99_ape), percent(e.share_above_half), number(e.pearson, 3), fit});
+  }
+  return table;
+}
+
+/// Folds whose signed errors hide most of the absolute ones.
+inline std::vector<std::string> cancellations(const evaluation_report& report) {
+  std::vector<std::string> found;
+  for (const predictor_result& result : report.results) {
+    for (const fold_result& one : result.folds) {
+      if (one.errors.cancellation > 0.9 && one.errors.mape > 0.1) {
+        found.push_back(fmt::format("{}, {}: a signed error of {} % hides an absolute one of {} %", result.predictor,
+                                    one.held_out, signed_percent(one.errors.mean_signed_percentage_error),
+                                    percent(one.errors.mape)));
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace detail
+
+/// The report as plain text: audit, overview (worst fold before any mean), every fold of every predictor, notes.
+inline std::string text_of(const evaluation_report& report) {
+  using namespace detail;
+  std::string out;
+  out += fmt::format("{}: {} rows of schema {}{}\n", report.source, grouped(report.rows), report.schema,
+                     report.digest.empty() ? "" : ", content sha256 " + report.digest.substr(0, 16));
+  out += fmt::format("target {}, split {}\n\n", report.target,
+                     report.split_title.empty() || report.split_title == report.split
+                         ? report.split
+                         : report.split + " (" + report.split_title + ")");
+
+  out += "PLAUSIBILITY  " + report.plausibility.verdict() + "\n";
+  if (report.plausibility.audited) {
+    out += audit_table(report.plausibility).plain();
+    if (!report.plausibility.worst.empty()) {
+      out += "  lowest:";
+      for (const implausible_row& row : report.plausibility.worst) {
+        out += fmt::format(" line {} ({} us, floor {} us);", row.line, microseconds(row.time), microseconds(row.floor));
+      }
+      out.back() = '\n';
+    }
+    if (report.idle_rows > 0) out += fmt::format("  {} idle rows (no tokens) have no floor\n", report.idle_rows);
+  }
+
+  out += "\nRESULTS  error of the test rows, best worst fold first\n" + overview_table(report).plain();
+  for (const predictor_result* one : by_worst_fold(report.results)) {
+    if (one->folds.empty()) {
+      out += fmt::format("  {}: not evaluated: {}\n", one->predictor, one->refused);
+    }
+  }
+  for (const predictor_result* one : by_worst_fold(report.results)) {
+    if (one->folds.empty()) continue;
+    out += fmt::format("\n{}  {}\n", one->predictor, one->description) + fold_table(*one).plain();
+  }
+  const std::vector<std::string> hidden = cancellations(report);
+  if (!hidden.empty()) {
+    out += "\nCANCELLATION  errors of both signs that a mean hides\n";
+    for (const std::string& line : hidden) out += "  " + line + "\n";
+  }
+  if (!report.notes.empty()) {
+    out += "\nNOTES\n";
+    for (const std::string& note : report.notes) out += "  " + note + "\n";
+  }
+  return out;
+}
+
+inline std::ostream& operator<<(std::ostream& to, const evaluation_report& report) { return to << text_of(report); }
+
+/// The same as Markdown.
+inline std::string markdown_of(const evaluation_report& report) {
+  using namespace detail;
+  std::string out = "# Step-time study\n\n";
+  out += fmt::format("| | |\n|---|---|\n| data | {} |\n| rows | {} |\n| schema | {} |\n", report.source,
+                     grouped(report.rows), report.schema);
+  if (!report.digest.empty()) out += fmt::format("| content sha256 | `{}` |\n", report.digest);
+  out += fmt::format("| target | {} |\n| split | {}{} |\n\n", report.target, report.split,
+                     report.split_title.empty() || report.split_title == report.split ? ""
+                                                                                     : ": " + report.split_title);
+  out += "## Plausibility\n\n**" + report.plausibility.verdict() + "**\n\n";
+  if (report.plausibility.audited) {
+    out += audit_table(report.plausibility).markdown() + "\n";
+    for (const implausible_row& row : report.plausibility.worst) {
+      out += fmt::format("* line {}: {} us, floor {} us\n", row.line, microseconds(row.time), microseconds(row.floor));
+    }
+    if (!report.plausibility.worst.empty()) out += "\n";
+    if (report.idle_rows > 0) out += fmt::format("{} idle rows (no tokens) have no floor.\n\n", report.idle_rows);
+  }
+  out += "## Results\n\nErrors of the test rows; the best worst fold first.\n\n" + overview_table(report).markdown();
+  for (const predictor_result* one : by_worst_fold(report.results)) {
+    if (one->folds.empty()) out += fmt::format("\n`{}` was not evaluated: {}\n", one->predictor, one->refused);
+  }
+  for (const predictor_result* one : by_worst_fold(report.results)) {
+    if (one->folds.empty()) continue;
+    out += fmt::format("\n### {}\n\n{}\n\n", one->predictor, one->description) + fold_table(*one).markdown();
+  }
+  const std::vector<std::string> hidden = cancellations(report);
+  if (!hidden.empty()) {
+    out += "\n## Cancellation\n\n";
+    for (const std::string& line : hidden) out += "* " + line + "\n";
+  }
+  if (!report.notes.empty()) {
+    out += "\n## Notes\n\n";
+    for (const std::string& note : report.notes) out += "* " + note + "\n";
+  }
+  return out;
+}
+
+}  // namespace rafter
