@@ -7,4 +7,6 @@
 #include "rafter/io/file.hpp"
 #include "rafter/io/huggingface_config.hpp"
 #include "rafter/io/kernel_steps.hpp"
+#include "rafter/io/rafter_steps.hpp"
 #include "rafter/io/step_reader.hpp"
+#include "rafter/io/steps.hpp"

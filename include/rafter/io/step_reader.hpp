@@ -1,14 +1,15 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
-#include <cmath>
+#include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -55,27 +56,51 @@ inline std::int64_t request_count_in(const csv_row& row, std::size_t column) {
   }
   return value;
 }
-/// A span of time in microseconds, not negative, in seconds.
+/// A span of time in microseconds, not negative, in seconds: the double nearest to the decimal number a million times
+/// smaller, so that every time in seconds has a text that gives it back.
 inline double seconds_in(const csv_row& row, std::size_t column) {
-  const double value = row.number(column);
-  if (value < 0.0) throw row.error_at(column, "is negative");
-  return value / 1e6;
+  const double microseconds = row.number(column);
+  if (microseconds < 0.0) throw row.error_at(column, "is negative");
+  std::string_view text = row.text(column);
+  int exponent = 0;
+  if (const std::size_t e = text.find_first_of("eE"); e != std::string_view::npos) {
+    const std::size_t digits = e + (text.substr(e + 1).starts_with('+') ? 2 : 1);
+    std::from_chars(text.data() + digits, text.data() + text.size(), exponent);
+    text = text.substr(0, e);
+  }
+  char short_form[64];
+  std::string long_form;
+  char* scaled = short_form;
+  if (text.size() + 16 > sizeof short_form) {
+    long_form.resize(text.size() + 16);
+    scaled = long_form.data();
+  }
+  char* end = std::copy(text.begin(), text.end(), scaled);
+  *end++ = 'e';
+  end = std::to_chars(end, end + 12, exponent - 6).ptr;
+  double seconds = 0.0;
+  if (std::from_chars(scaled, end, seconds).ec != std::errc() || (seconds == 0.0 && microseconds != 0.0)) {
+    throw row.error_at(column, "is outside the range of a time in seconds");
+  }
+  return seconds;
 }
 /// A measured span: not zero either.
 inline double positive_seconds_in(const csv_row& row, std::size_t column) {
-  const double value = seconds_in(row, column);
-  if (!(value > 0.0)) throw row.error_at(column, "is not a time that a step can take");
-  return value;
+  const double seconds = seconds_in(row, column);
+  if (!(seconds > 0.0)) throw row.error_at(column, "is not a time that a step can take");
+  return seconds;
 }
 
-/// Keeps the row that was begun. @throws io_error for what the dataset refuses
-template <class Schema> void keep_row(dataset_builder<Schema>& build, const std::string& path, std::size_t line) {
+/// Keeps the row that was begun on `line`. @throws io_error for what the dataset refuses, without the `comments`
+/// lines before the table: the reader that cut them off adds them to every error
+template <class Schema>
+void keep_row(dataset_builder<Schema>& build, const std::string& path, std::size_t line, std::size_t comments = 0) {
   try {
     build.end_row();
   } catch (const dataset_error& refused) {
     const std::string_view what = refused.what();
     const std::size_t place = path.size() + 1 + std::to_string(line).size() + 2;  // "path:line: "
-    throw io_error({path, line}, {}, {}, what.substr(what.size() > place ? place : 0));
+    throw io_error({path, line - comments}, {}, {}, what.substr(what.size() > place ? place : 0));
   }
 }
 
