@@ -7,3 +7,4 @@
 #include "rafter/estimator/mean_of_target.hpp"
 #include "rafter/estimator/objective.hpp"
 #include "rafter/estimator/per.hpp"
+#include "rafter/estimator/predictors.hpp"

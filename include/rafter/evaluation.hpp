@@ -1,0 +1,9 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "rafter/evaluation/evaluate.hpp"
+#include "rafter/evaluation/json.hpp"
+#include "rafter/evaluation/plausibility.hpp"
+#include "rafter/evaluation/report.hpp"
+#include "rafter/evaluation/table.hpp"
+#include "rafter/evaluation/text.hpp"
