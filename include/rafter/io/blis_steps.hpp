@@ -20,8 +20,7 @@ struct blis_schema {
   static constexpr std::string_view name = "blis_steps";
   using columns = column_list<prefill_tokens_t, decode_tokens_t, prefill_requests_t, decode_requests_t,
                               queue_running_t, queue_waiting_t, kv_usage_ratio_t, kv_blocks_total_t, kv_blocks_free_t,
-                              finished_requests_t, preempted_requests_t, logged_duration_t,
-                              step_interval_t>;
+                              finished_requests_t, preempted_requests_t, logged_duration_t, step_interval_t>;
   using targets = column_list<logged_duration_t, step_interval_t>;
   static constexpr bool partial_targets = true;  // step_interval: of steps whose successor was logged
   static constexpr bool lists_requests = false;
@@ -110,7 +109,7 @@ inline dataset<blis_schema> read_blis_table(csv_table_reader& table, const step_
         .label(group::attention_shape, engine.attention_shape)
         .step_id(number(count_in(row, step)))
         .start_ns(start_ns);
-    keep_row(build, table.path(), row.line());
+    keep_row(build, table.path());
   });
   if (table.find_column("cycle_time_us")) {
     build.note("cycle_time_us is not read: it was matched between two clocks and does not follow the true interval");

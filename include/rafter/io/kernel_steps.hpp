@@ -110,7 +110,7 @@ inline dataset<kernel_schema> read_kernel_table(csv_table_reader& table, const s
         .label(group::attention_shape, engine.attention_shape);
     for (std::int64_t i = 0; i < prefill_count; ++i) build.add(request::prefilling(new_length, past));
     for (std::int64_t i = 0; i < decode_count; ++i) build.add(request::decoding(kv - 1.0));
-    keep_row(build, table.path(), row.line());
+    keep_row(build, table.path());
   });
   build.note("label source: composed (sums of kernels measured one by one; no host, launch or all-reduce time)");
   if (table.find_column("allreduce_us")) build.note("allreduce_us is not read: it is no part of total_us");

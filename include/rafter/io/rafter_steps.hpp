@@ -25,15 +25,19 @@ namespace rafter {
 
 namespace detail {
 
-/// The further columns that a file of steps may have, by observable.
+/// The state of the engine that a file of steps may carry, by observable.
 template <class Leaf>
-inline constexpr bool is_rafter_extra =
+inline constexpr bool is_engine_state =
     std::is_same_v<Leaf, queue_running_t> || std::is_same_v<Leaf, queue_waiting_t> ||
     std::is_same_v<Leaf, kv_usage_ratio_t> || std::is_same_v<Leaf, kv_blocks_total_t> ||
     std::is_same_v<Leaf, kv_blocks_free_t> || std::is_same_v<Leaf, finished_requests_t> ||
-    std::is_same_v<Leaf, preempted_requests_t> || std::is_same_v<Leaf, wall_time_t> ||
-    std::is_same_v<Leaf, step_interval_t>;
+    std::is_same_v<Leaf, preempted_requests_t>;
 
+template <class Leaf>
+inline constexpr bool is_step_target = std::is_same_v<Leaf, gpu_step_time_t> || std::is_same_v<Leaf, wall_time_t> ||
+                                       std::is_same_v<Leaf, step_interval_t>;
+
+/// The name of an observable's column in the file.
 template <class Leaf>
 inline constexpr std::string_view rafter_column_name = []() -> std::string_view {
   if constexpr (std::is_same_v<Leaf, gpu_step_time_t>) return "gpu_time_us";
@@ -42,24 +46,18 @@ inline constexpr std::string_view rafter_column_name = []() -> std::string_view 
   return Leaf::name;
 }();
 
-template <class Leaf> inline constexpr bool is_time = Leaf::dimension_v == units::second;
-
-template <class Targets, class... Leaves> struct times_after { using type = Targets; };
-template <class Targets, class First, class... Rest>
-struct times_after<Targets, First, Rest...>
-    : times_after<std::conditional_t<is_time<First>, typename Targets::template with<First>, Targets>, Rest...> {};
-
 }  // namespace detail
 
-/// Steps with their requests in rafter's own format (docs/io/rafter_steps.md), with `Extra` columns beside: engine
-/// state (queue_running_t, kv_usage_ratio_t, …) or further targets (wall_time_t, step_interval_t).
-template <class... Extra> struct rafter_schema_of {
-  static_assert((detail::is_rafter_extra<Extra> && ...), "rafter: a file of steps has no such column");
+/// Steps with their requests in rafter's own format (docs/io/rafter_steps.md), with columns of `EngineState` beside
+/// (queue_running_t, kv_usage_ratio_t, …). A row may lack some of the targets: select one with `for_target`.
+template <class... EngineState> struct rafter_schema_of {
+  static_assert((detail::is_engine_state<EngineState> && ...), "rafter: a file of steps has no such column");
   static constexpr std::string_view name = "rafter";
   using columns = column_list<prefill_tokens_t, decode_tokens_t, prefill_requests_t, decode_requests_t, kv_sum_t,
                               kv_mean_t, kv_max_t, kv_min_t, kv_deviation_t, prefill_attention_pairs_t,
-                              prefill_kv_sum_t, gpu_step_time_t, Extra...>;
-  using targets = typename detail::times_after<column_list<gpu_step_time_t>, Extra...>::type;
+                              prefill_kv_sum_t, gpu_step_time_t, wall_time_t, step_interval_t, EngineState...>;
+  using targets = column_list<gpu_step_time_t, wall_time_t, step_interval_t>;
+  static constexpr bool partial_targets = true;
   static constexpr bool lists_requests = true;
   using deployment_type = rafter::deployment;
 };
@@ -229,24 +227,29 @@ class run_length_text {
 /// What a file without a `phases` column says of a request.
 constexpr bool decodes_by_default(double new_tokens, double context) { return new_tokens == 1.0 && context > 0.0; }
 
-template <class... Extra>
-dataset<rafter_schema_of<Extra...>> read_rafter_table(csv_table_reader& table, const step_read_options& options,
-                                                      const std::vector<std::string>& comments) {
-  using schema = rafter_schema_of<Extra...>;
+template <class... EngineState>
+dataset<rafter_schema_of<EngineState...>> read_rafter_table(csv_table_reader& table, const step_read_options& options,
+                                                            const std::vector<std::string>& comments) {
+  using schema = rafter_schema_of<EngineState...>;
   table.check_columns(rafter_columns, unexpected_columns::refuse);
   const std::size_t model = table.column("model");
   const std::size_t hardware = table.column("hardware");
   const std::size_t tp = table.column("tp");
   const std::size_t new_column = table.column("new_tokens");
   const std::size_t context_column = table.column("context_tokens");
-  const std::size_t gpu_time = table.column(rafter_column_name<gpu_step_time_t>);
-  const std::array<std::size_t, sizeof...(Extra)> extra_columns{table.column(rafter_column_name<Extra>)...};
+  const std::array<std::size_t, sizeof...(EngineState)> state_columns{
+      table.column(rafter_column_name<EngineState>)...};
   const auto experiment = table.find_column("experiment");
   const auto workload = table.find_column("workload");
   const auto rig = table.find_column("rig");
   const auto step = table.find_column("step_id");
   const auto start = table.find_column("start_ns");
   const auto phases = table.find_column("phases");
+  const auto gpu = table.find_column("gpu_time_us");
+  const auto wall = table.find_column("wall_time_us");
+  const auto interval = table.find_column("interval_us");
+  const bool derivable = step && start;  // the interval to the next step
+  if (!gpu && !wall && !interval && !derivable) static_cast<void>(table.column("gpu_time_us"));
 
   dataset_builder<schema> build(table.path());
   for (const std::string& comment : comments) build.note(comment);
@@ -254,7 +257,6 @@ dataset<rafter_schema_of<Extra...>> read_rafter_table(csv_table_reader& table, c
   std::vector<double> new_list;
   std::vector<double> context_list;
   std::vector<bool> phase_of;
-  std::array<std::size_t, sizeof...(Extra) + 1> absent{};
   const csv_row_counts rows = table.for_each_row([&](const csv_row& row) {
     const auto& engine = engines.find(row, model, tp, hardware);
     token_list(row, new_column, new_list);
@@ -270,27 +272,26 @@ dataset<rafter_schema_of<Extra...>> read_rafter_table(csv_table_reader& table, c
       same_length(*phases, phase_of.size());
     }
     build.begin_row(engine.deployment, row.line() + comments.size());
-    build.set(gpu_step_time, positive_seconds_in(row, gpu_time));
-    std::size_t at = 0;
-    bool complete = true;
-    const auto set_extra = [&]<class Leaf>(Leaf leaf) {
-      const std::size_t column = extra_columns[at];
-      if constexpr (is_time<Leaf>) {
-        if (row.missing(column)) {
-          ++absent[at];
-          complete = false;
-        } else {
-          build.set(leaf, positive_seconds_in(row, column));
-        }
-      } else {
-        const double value = row.number(column);
-        if (value < 0.0) throw row.error_at(column, "is negative");
-        build.set(leaf, value);
-      }
-      ++at;
+    bool timed = derivable;
+    const auto set_time = [&](auto leaf, const std::optional<std::size_t>& column) {
+      if (!column || row.missing(*column)) return;
+      build.set(leaf, positive_seconds_in(row, *column));
+      timed = true;
     };
-    static_cast<void>(set_extra);
-    (set_extra(Extra{}), ...);
+    set_time(gpu_step_time, gpu);
+    set_time(wall_time, wall);
+    set_time(step_interval, interval);
+    if (!timed) throw io_error({table.path(), row.line()}, {}, {}, "the step has no time: every target is empty");
+    std::size_t at = 0;
+    const auto set_state = [&](auto leaf) {
+      const std::size_t column = state_columns[at++];
+      const double value = row.number(column);
+      if (value < 0.0) throw row.error_at(column, "is negative");
+      build.set(leaf, value);
+    };
+    static_cast<void>(set_state);
+    static_cast<void>(at);
+    (set_state(EngineState{}), ...);
     build.label(group::model, row.required_text(model))
         .label(group::hardware, row.required_text(hardware))
         .label(group::tp, row.required_text(tp))
@@ -304,30 +305,22 @@ dataset<rafter_schema_of<Extra...>> read_rafter_table(csv_table_reader& table, c
       const bool decode = phases ? phase_of[i] : decodes_by_default(new_list[i], context_list[i]);
       build.add(request{new_list[i], context_list[i], decode});
     }
-    if (complete) keep_row(build, table.path(), row.line() + comments.size(), comments.size());
+    keep_row(build, table.path(), comments.size());
   });
-  for (std::size_t i = 0; i < sizeof...(Extra); ++i) {
-    if (absent[i] == 0) continue;
-    const std::string& name = table.header()[extra_columns[i]];
-    if (build.rows() == 0) throw io_error({table.path()}, name, {}, "is empty on every row that could be used");
-    build.note(name + " is empty on " + std::to_string(absent[i]) + " of " + std::to_string(rows.read) +
-               " rows, which are left out");
-  }
   std::string unread;
-  for (const std::size_t i : {std::size_t{11}, std::size_t{12}, std::size_t{13}, std::size_t{14}, std::size_t{15},
-                              std::size_t{16}, std::size_t{17}, std::size_t{19}, std::size_t{20}}) {
-    const auto column = table.find_column(rafter_columns[i]);
-    if (!column || std::find(extra_columns.begin(), extra_columns.end(), *column) != extra_columns.end()) continue;
-    unread.append(unread.empty() ? "" : ", ").append(rafter_columns[i]);
-  }
+  column_list<queue_running_t, queue_waiting_t, kv_usage_ratio_t, kv_blocks_total_t, kv_blocks_free_t,
+              finished_requests_t, preempted_requests_t>::each([&]<class Leaf>() {
+    if (schema::columns::template has<Leaf> || !table.find_column(rafter_column_name<Leaf>)) return;
+    unread.append(unread.empty() ? "" : ", ").append(rafter_column_name<Leaf>);
+  });
   if (!unread.empty()) build.note("columns not asked for and not read: " + unread);
-  return finish_steps(build, table.path(), rows);
+  return finish_steps(build, table.path(), rows, comments.size());
 }
 
 /// Reads a text whose first lines may be comments: errors count from the first line of the file.
-template <class... Extra>
-dataset<rafter_schema_of<Extra...>> read_rafter_text(std::string_view text, const std::string& name,
-                                                     const step_read_options& options) {
+template <class... EngineState>
+dataset<rafter_schema_of<EngineState...>> read_rafter_text(std::string_view text, const std::string& name,
+                                                           const step_read_options& options) {
   const std::vector<std::string> comments = take_comments(text);
   csv_options csv = csv_options_of(options);
   if (options.on_bad_row) {
@@ -341,7 +334,7 @@ dataset<rafter_schema_of<Extra...>> read_rafter_text(std::string_view text, cons
   };
   try {
     csv_table_reader table = csv_table_reader::from_text(text, name, csv);
-    auto data = read_rafter_table<Extra...>(table, options, comments);
+    auto data = read_rafter_table<EngineState...>(table, options, comments);
     lower_collected();
     return data;
   } catch (const io_error& why) {
@@ -353,20 +346,20 @@ dataset<rafter_schema_of<Extra...>> read_rafter_text(std::string_view text, cons
 }  // namespace detail
 
 /// Reads steps in rafter's own format: one row per step, its requests as lists (docs/io/rafter_steps.md).
-/// `read_rafter_steps<wall_time_t>(path)` reads further columns; rows whose further time is empty are left out and
-/// counted in a note. Comment lines before the header become notes.
+/// `read_rafter_steps<queue_running_t>(path)` reads columns of the engine's state too. Comment lines before the
+/// header become notes. An interval that the file does not give is derived where the next step is there too.
 /// @throws io_error with line, column, field and text for the first bad row, unless the options collect bad rows
-template <class... Extra>
-dataset<rafter_schema_of<Extra...>> read_rafter_steps(const std::string& path,
-                                                      const step_read_options& options = {}) {
+template <class... EngineState>
+dataset<rafter_schema_of<EngineState...>> read_rafter_steps(const std::string& path,
+                                                            const step_read_options& options = {}) {
   const file_bytes file = read_file(path);
-  return detail::read_rafter_text<Extra...>(file.view(), path, options);
+  return detail::read_rafter_text<EngineState...>(file.view(), path, options);
 }
 /// The same for a text; `name` stands for the path in errors.
-template <class... Extra>
-dataset<rafter_schema_of<Extra...>> parse_rafter_steps(std::string_view text, const std::string& name,
-                                                       const step_read_options& options = {}) {
-  return detail::read_rafter_text<Extra...>(text, name, options);
+template <class... EngineState>
+dataset<rafter_schema_of<EngineState...>> parse_rafter_steps(std::string_view text, const std::string& name,
+                                                             const step_read_options& options = {}) {
+  return detail::read_rafter_text<EngineState...>(text, name, options);
 }
 
 /// The text of a file in rafter's own format with the steps, requests, labels, ids and times of a dataset; reading it
@@ -390,6 +383,15 @@ requires(Schema::lists_requests&& Schema::columns::template has<gpu_step_time_t>
       phases = phases || one.decode != detail::decodes_by_default(one.new_tokens, one.context_tokens);
     }
   }
+  // A target that no row has is left out; one that the reader would derive is written all the same.
+  const auto written = [&]<class Leaf>(Leaf) {
+    if constexpr (detail::is_step_target<Leaf>) {
+      const auto column = data.template column<Leaf>();
+      return std::any_of(column.begin(), column.end(), [](double value) { return !std::isnan(value); });
+    } else {
+      return detail::is_engine_state<Leaf>;
+    }
+  };
   std::vector<std::string_view> header;
   std::vector<group> labels;
   for (const group axis :
@@ -405,10 +407,11 @@ requires(Schema::lists_requests&& Schema::columns::template has<gpu_step_time_t>
   header.push_back("new_tokens");
   header.push_back("context_tokens");
   if (phases) header.push_back("phases");
+  std::array<bool, Schema::columns::size> written_columns{};
   Schema::columns::each([&]<class Leaf>() {
-    if constexpr (detail::is_rafter_extra<Leaf> || std::is_same_v<Leaf, gpu_step_time_t>) {
-      header.push_back(detail::rafter_column_name<Leaf>);
-    }
+    if (!written(Leaf{})) return;
+    written_columns[Schema::columns::template index_of<Leaf>()] = true;
+    header.push_back(detail::rafter_column_name<Leaf>);
   });
 
   csv_writer table(out, header);
@@ -426,13 +429,14 @@ requires(Schema::lists_requests&& Schema::columns::template has<gpu_step_time_t>
       table.write(list.finish());
     }
     Schema::columns::each([&]<class Leaf>() {
-      if constexpr (detail::is_rafter_extra<Leaf> || std::is_same_v<Leaf, gpu_step_time_t>) {
-        const double value = data.template column<Leaf>()[row];
-        if constexpr (detail::is_time<Leaf>) {
-          table.write(detail::text_in_microseconds(value));
-        } else {
-          table.write(value);
-        }
+      if (!written_columns[Schema::columns::template index_of<Leaf>()]) return;
+      const double value = data.template column<Leaf>()[row];
+      if (!detail::is_step_target<Leaf>) {
+        table.write(value);
+      } else if (std::isnan(value)) {
+        table.write_missing();
+      } else {
+        table.write(detail::text_in_microseconds(value));
       }
     });
     table.end_row();

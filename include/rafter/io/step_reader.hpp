@@ -91,16 +91,29 @@ inline double positive_seconds_in(const csv_row& row, std::size_t column) {
   return seconds;
 }
 
-/// Keeps the row that was begun on `line`. @throws io_error for what the dataset refuses, without the `comments`
-/// lines before the table: the reader that cut them off adds them to every error
+/// What a dataset refused, as an error of the reader. `comments` lines before the table are not counted: the reader
+/// that cut them off adds them to every error.
+inline io_error io_error_of(const dataset_error& refused, const std::string& path, std::size_t comments) {
+  std::string_view what = refused.what();
+  std::size_t line = 0;
+  if (what.starts_with(path)) {  // "path:line: fact" or "path: fact"
+    what.remove_prefix(path.size());
+    const char* const last = what.data() + what.size();
+    const char* at = what.data() + (what.empty() ? 0 : 1);
+    if (const auto [stop, code] = std::from_chars(at, last, line); code == std::errc()) at = stop + (stop != last);
+    while (at != last && *at == ' ') ++at;
+    what = {at, static_cast<std::size_t>(last - at)};
+  }
+  return {{path, line > comments ? line - comments : 0}, {}, {}, what};
+}
+
+/// Keeps the row that was begun. @throws io_error for what the dataset refuses
 template <class Schema>
-void keep_row(dataset_builder<Schema>& build, const std::string& path, std::size_t line, std::size_t comments = 0) {
+void keep_row(dataset_builder<Schema>& build, const std::string& path, std::size_t comments = 0) {
   try {
     build.end_row();
   } catch (const dataset_error& refused) {
-    const std::string_view what = refused.what();
-    const std::size_t place = path.size() + 1 + std::to_string(line).size() + 2;  // "path:line: "
-    throw io_error({path, line - comments}, {}, {}, what.substr(what.size() > place ? place : 0));
+    throw io_error_of(refused, path, comments);
   }
 }
 
@@ -236,7 +249,8 @@ template <class Schema> class step_engines {
 
 /// The dataset of the rows kept, with a note on those refused. @throws io_error when there is no row left
 template <class Schema>
-dataset<Schema> finish_steps(dataset_builder<Schema>& build, const std::string& path, const csv_row_counts& rows) {
+dataset<Schema> finish_steps(dataset_builder<Schema>& build, const std::string& path, const csv_row_counts& rows,
+                             std::size_t comments = 0) {
   if (build.rows() == 0) {
     throw io_error({path}, {}, {}, "no usable row: all " + std::to_string(rows.refused) + " were refused");
   }
@@ -244,7 +258,11 @@ dataset<Schema> finish_steps(dataset_builder<Schema>& build, const std::string& 
     build.note(std::to_string(rows.refused) + " of " + std::to_string(rows.read) +
                " rows were refused and are not in the data");
   }
-  return build.finish();
+  try {
+    return build.finish();
+  } catch (const dataset_error& refused) {
+    throw io_error_of(refused, path, comments);
+  }
 }
 
 }  // namespace detail

@@ -26,8 +26,7 @@ inline constexpr std::array<step_format, 3> step_formats{
     step_format{kernel_schema::name, "gpu_step_time", "steps composed from measured kernels, with their requests"},
     step_format{blis_schema::name, "logged_duration, step_interval", "vLLM scheduler steps, without their requests"}};
 
-/// Reads a file in the format of that name and calls `visit(dataset)`, whose type depends on the format. For the
-/// `rafter` format it reads the target gpu_step_time alone.
+/// Reads a file in the format of that name and calls `visit(dataset)`, whose type depends on the format.
 /// @throws io_error when there is no such format, or as the format's reader does
 template <class Visit>
 decltype(auto) with_steps(std::string_view format, const std::string& path, const step_read_options& options,
