@@ -63,8 +63,9 @@ TEST(ExtendedLeastSquares, DependentColumnsEndInTheMinimumNormSolution) {
 
 TEST(ExtendedLeastSquares, NeedsTheRows) {
   const random_rows data(9, 2, 3);
-  EXPECT_THROW(static_cast<void>(rafter::least_squares_extended{}.solve(normal_equations::of(data.design()), nullptr)),
-               rafter::solver_error);
+  EXPECT_THROW(
+      static_cast<void>(rafter::least_squares_extended{}.solve(normal_equations::of(data.design()), nullptr)),
+      rafter::solver_error);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ struct always_the_mean {
 static_assert(rafter::linear_solver<always_the_mean>);
 
 struct nameless {
-  static constexpr bool needs_rows = false;
+  [[maybe_unused]] static constexpr bool needs_rows = false;
   rafter::linear_solution solve(const rafter::normal_equations&, const rafter::design*) const { return {}; }
 };
 static_assert(!rafter::linear_solver<nameless>);

@@ -27,7 +27,8 @@ TEST(NonNegativeLeastSquares, EqualsOrdinaryLeastSquaresWhereThatIsPositive) {
   const auto rows = data.design();
   const auto sums = normal_equations::of(rows);
   const auto plain = rafter::ordinary_least_squares{}.solve(sums, &rows);
-  for (const rafter::design* second : {static_cast<const rafter::design*>(&rows), static_cast<const rafter::design*>(nullptr)}) {
+  for (const rafter::design* second :
+       {static_cast<const rafter::design*>(&rows), static_cast<const rafter::design*>(nullptr)}) {
     const auto fit = non_negative_least_squares{}.solve(sums, second);
     EXPECT_EQ(fit.path, rafter::solution_path::active_set);
     EXPECT_TRUE(fit.at_bound.empty());
