@@ -20,7 +20,9 @@ struct least_squares_extended {
   bool intercept = true;
 
   static constexpr bool needs_rows = true;
-  std::string name() const { return intercept ? "least squares, extended precision" : "least squares, extended precision, no intercept"; }
+  std::string name() const {
+    return intercept ? "least squares, extended precision" : "least squares, extended precision, no intercept";
+  }
   /// @throws solver_error without rows
   linear_solution solve(const normal_equations& equations, const design* second_pass) const;
 };
