@@ -14,6 +14,12 @@
 /// a deployment fixes computed beforehand, their sums of products in register blocks, a Cholesky factorisation. No
 /// expression, plan, column_evaluation, moments or solver of the library is used (its vector type and its exp are:
 /// the C library's exp would leave the loop scalar).
+#if defined(__clang__)
+#define BENCH_INDEPENDENT_ITERATIONS _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define BENCH_INDEPENDENT_ITERATIONS _Pragma("GCC ivdep")
+#endif
+
 namespace bench::hand {
 
 using rafter::broadcast;
@@ -116,7 +122,7 @@ template <class V>
 [[gnu::noinline]] inline void to_matrix(const columns& from, const constants& c, std::size_t begin, std::size_t end,
                                         double* __restrict x, std::size_t stride) {
   const auto loop = [&]<bool Moe>() __attribute__((always_inline)) {
-#pragma GCC ivdep
+    BENCH_INDEPENDENT_ITERATIONS
     for (std::size_t row = begin; row < end; row += rafter::lanes<V>) {
       evaluate<Moe, V>(from, c, row, [&](std::size_t k, V value) __attribute__((always_inline)) {
         store(x + k * stride + row, value);
