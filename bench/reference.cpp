@@ -185,15 +185,15 @@ int main(int count, char** arguments) {
     bench::race race;
     bench::hand::ridge_fit by_hand;
     std::vector<double> by_eigen;
-    const auto fitted = ridge30::fit<rafter::gpu_step_time_t>(data, all);
+    const auto fitted = ridge30::fit(data, all);
     const auto folds = [&](const char* name, const std::vector<rafter::row_set>& trainings) {
       race.enter(name, [&data, trainings] {
-        auto predictors = ridge30::fit_each<rafter::gpu_step_time_t>(data, trainings);
+        auto predictors = ridge30::fit_each(data, trainings);
         bench::keep(predictors);
       });
     };
     race.enter("fit", [&] {
-      auto predictor = ridge30::fit<rafter::gpu_step_time_t>(data, all);
+      auto predictor = ridge30::fit(data, all);
       bench::keep(predictor);
     });
     race.enter("hand", [&] {

@@ -58,7 +58,7 @@ inline constants prepare(const rafter::deployment& d) {
   c.prefill_q_bytes = c.decode_q_bytes = 2.0 * layers * heads / tp * head * a.bytes_per_activation;
   c.kv_bytes = 2.0 * layers * kv_heads / tp * head * a.bytes_per_kv;
   c.balance = rafter::peak_of(d.hardware, d.math_precision).value / d.hardware.hbm_bandwidth.value;
-  c.active_ratio = (attention + expert * k) / (attention + expert * e);
+  c.active_ratio = (attention + expert * k + shared) / (attention + expert * e + shared);
   c.model_code = d.model_code;
   c.tensor_parallel = tp;
   return c;
