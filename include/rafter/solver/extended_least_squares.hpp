@@ -13,8 +13,8 @@ namespace rafter {
 ///
 /// For certification and for checking other solvers; ten to twenty times the time of the ordinary one. A design
 /// whose values are not doubles (decimal fractions, powers) supplies the rest in `design_block::x_low` and `y_low`:
-/// of NIST's Filip polynomial this solver gets 14 certified digits so, and 7.7 from data and powers rounded to double.
-/// Where even this finds the columns dependent it returns the minimum-norm solution of `solve_least_squares`.
+/// of NIST's Filip polynomial this solver gets 14 certified digits so, and 7.7 from data and powers rounded to
+/// double. Where even this finds the columns dependent it returns the minimum-norm solution of `solve_least_squares`.
 /// Source of the refinement idea: Björck 1967, "Iterative refinement of linear least squares solutions".
 struct least_squares_extended {
   bool intercept = true;
