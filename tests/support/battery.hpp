@@ -41,6 +41,15 @@ inline double naive_power(double x, int n) {
   return n % 2 == 0 ? half * half : half * half * x;
 }
 
+template <class Visitor, class... Es>
+void each_of(Visitor&& visitor, rafter::expression_list<Es...>) {
+  (visitor.template operator()<Es>(), ...);
+}
+template <class E, class Visitor>
+void each_argument(Visitor&& visitor) {
+  each_of(visitor, typename E::arguments{});
+}
+
 template <class E>
 double walk_leaf(const state_step& step, const rafter::request* one, const rafter::deployment& engine) {
   using rafter::level;
@@ -64,7 +73,7 @@ double walk_reduction(const state_step& step, const rafter::deployment& engine) 
   for (const rafter::request& one : step.requests) {
     if (E::reduces_over == rafter::request_domain::prefill && one.decode) continue;
     if (E::reduces_over == rafter::request_domain::decode && !one.decode) continue;
-    E::each_argument([&]<class A>() { values.push_back(walk<A>(step, &one, engine)); });
+    each_argument<E>([&]<class A>() { values.push_back(walk<A>(step, &one, engine)); });
   }
   const double n = static_cast<double>(values.size());
   if constexpr (E::operation_v == reduce_count) return n;
@@ -95,7 +104,7 @@ double walk(const state_step& step, const rafter::request* one, const rafter::de
   } else {
     double x[3] = {};
     int given = 0;
-    E::each_argument([&]<class A>() { x[given++] = walk<A>(step, one, engine); });
+    each_argument<E>([&]<class A>() { x[given++] = walk<A>(step, one, engine); });
     switch (E::operation_v) {
       case relabel: return x[0];
       case negate: return -x[0];

@@ -107,6 +107,26 @@ constexpr std::string_view symbol_of(operation op) {
 }
 
 template <class E>
+constexpr void write_formula(formula_writer& out, int parent);
+
+template <class E, class... Rest>
+constexpr void write_list(formula_writer& out, expression_list<E, Rest...>) {
+  write_formula<E>(out, 0);
+  ((out.put(", "), write_formula<Rest>(out, 0)), ...);
+}
+template <class E>
+constexpr void write_unary(formula_writer& out, int own, expression_list<E>) {
+  write_formula<E>(out, own);
+}
+/// (a + b) + c needs no parentheses, a + (b + c) keeps them: evaluation order is part of the formula.
+template <class A, class B>
+constexpr void write_binary(formula_writer& out, std::string_view symbol, int own, expression_list<A, B>) {
+  write_formula<A>(out, own);
+  out.put(symbol);
+  write_formula<B>(out, own + 1);
+}
+
+template <class E>
 constexpr void write_formula(formula_writer& out, int parent) {
   if constexpr (leaf<E>) {
     if constexpr (E::operation_v == operation::constant) {
@@ -115,50 +135,39 @@ constexpr void write_formula(formula_writer& out, int parent) {
       out.put(E::name);
     }
   } else if constexpr (E::operation_v == operation::relabel) {
-    E::each_argument([&]<class A>() { write_formula<A>(out, parent); });
+    write_unary(out, parent, typename E::arguments{});
   } else {
     constexpr operation op = E::operation_v;
     constexpr int own = precedence_of(op);
     if constexpr (own == 8) {
       out.put(symbol_of(op));
       out.put("(");
-      if constexpr (op != operation::reduce_count) {
-        bool first = true;
-        E::each_argument([&]<class A>() {
-          if (!first) out.put(", ");
-          first = false;
-          write_formula<A>(out, 0);
-        });
-      }
-      if constexpr (is_reduction(op)) {
-        if constexpr (op == operation::reduce_count) {
-          out.put(name_of(E::reduces_over));
-        } else if constexpr (E::reduces_over != request_domain::all) {
-          out.put("; ");
-          out.put(name_of(E::reduces_over));
+      if constexpr (op == operation::reduce_count) {
+        out.put(name_of(E::reduces_over));
+      } else {
+        write_list(out, typename E::arguments{});
+        if constexpr (is_reduction(op)) {
+          if constexpr (E::reduces_over != request_domain::all) {
+            out.put("; ");
+            out.put(name_of(E::reduces_over));
+          }
         }
       }
       out.put(")");
     } else {
       const bool parenthesised = own < parent;
       if (parenthesised) out.put("(");
-      if constexpr (E::arity == 1) {
-        if constexpr (op != operation::integer_power) out.put(symbol_of(op));
-        E::each_argument([&]<class A>() { write_formula<A>(out, own + 1); });
-        if constexpr (op == operation::integer_power) {
-          out.put("^");
-          if (E::detail_v < 0) out.put("(");
-          out.put(std::int64_t{E::detail_v});
-          if (E::detail_v < 0) out.put(")");
-        }
+      if constexpr (op == operation::integer_power) {
+        write_unary(out, own + 1, typename E::arguments{});
+        out.put("^");
+        if (E::detail_v < 0) out.put("(");
+        out.put(std::int64_t{E::detail_v});
+        if (E::detail_v < 0) out.put(")");
+      } else if constexpr (E::arity == 1) {
+        out.put(symbol_of(op));
+        write_unary(out, own + 1, typename E::arguments{});
       } else {
-        bool first = true;
-        E::each_argument([&]<class A>() {
-          if (!first) out.put(symbol_of(op));
-          // (a + b) + c needs no parentheses, a + (b + c) keeps them: evaluation order is part of the formula.
-          write_formula<A>(out, first ? own : own + 1);
-          first = false;
-        });
+        write_binary(out, symbol_of(op), own, typename E::arguments{});
       }
       if (parenthesised) out.put(")");
     }

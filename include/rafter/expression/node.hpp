@@ -56,6 +56,10 @@ struct expression_base {
   static constexpr bool condition_v = false;  ///< 1 or 0: a comparison, or comparisons combined
 };
 
+/// The arguments of a node, in order.
+template <class... Es>
+struct expression_list {};
+
 /// An empty type that stands for a number computed from a step. Satisfied by constants, observables and everything
 /// that operators make of them.
 template <class E>
@@ -111,12 +115,7 @@ struct node : expression_base {
   static constexpr int detail_v = 0;
   static constexpr request_domain domain_v = detail::domain_of_all<Arguments...>();
   static constexpr int arity = sizeof...(Arguments);
-
-  /// Calls `visitor.template operator()<Argument>()` for each argument in order.
-  template <class Visitor>
-  static constexpr void each_argument(Visitor&& visitor) {
-    (visitor.template operator()<Arguments>(), ...);
-  }
+  using arguments = expression_list<Arguments...>;
 };
 
 /// An integer power of an expression.
@@ -146,11 +145,7 @@ struct reduction : expression_base {
   static constexpr request_domain domain_v = request_domain::all;
   static constexpr request_domain reduces_over = Domain;
   static constexpr int arity = 1;
-
-  template <class Visitor>
-  static constexpr void each_argument(Visitor&& visitor) {
-    visitor.template operator()<Argument>();
-  }
+  using arguments = expression_list<Argument>;
 };
 
 /// A decimal constant, Mantissa · 10^Exponent, correctly rounded: write `0.82_c`, and give it a unit with
@@ -214,23 +209,17 @@ concept has_definition = requires { typename E::definition; };
 
 /// Number of nodes of the tree as written (shared parts counted at each use).
 template <class E>
+constexpr int tree_size();
+template <class... Es>
+constexpr int tree_size_of(expression_list<Es...>) {
+  return (tree_size<Es>() + ... + 1);
+}
+template <class E>
 constexpr int tree_size() {
   if constexpr (leaf<E>) {
     return 1;
   } else {
-    int size = 1;
-    E::each_argument([&]<class A>() { size += tree_size<A>(); });
-    return size;
-  }
-}
-
-/// Calls `visitor.template operator()<Leaf>()` for each leaf of the tree, left to right.
-template <class E, class Visitor>
-constexpr void each_leaf(Visitor&& visitor) {
-  if constexpr (leaf<E>) {
-    visitor.template operator()<E>();
-  } else {
-    E::each_argument([&]<class A>() { each_leaf<A>(visitor); });
+    return tree_size_of(typename E::arguments{});
   }
 }
 

@@ -70,73 +70,36 @@ struct as_written {
 
 namespace detail {
 
-template <class E, class Binding>
-constexpr int expanded_size() {
-  if constexpr (leaf<E>) {
-    if constexpr (E::operation_v == operation::leaf) {
-      if constexpr (!Binding::template reads<E> && has_definition<E>) {
-        return expanded_size<typename E::definition, Binding>();
-      }
-    }
-    return 1;
+/// Its address tells types apart in constant expressions.
+template <class E>
+inline constexpr char type_identity = 0;
+
+constexpr std::uint64_t mix(std::uint64_t seed, std::uint64_t value) {
+  return (seed ^ value) * 0x9E3779B97F4A7C15ULL + (seed >> 29);
+}
+template <class E>
+constexpr std::uint64_t hash_type();
+/// Where to look for a type in a table; equal types have equal hashes, and the identity decides.
+template <class E>
+inline constexpr std::uint64_t type_hash = hash_type<E>();
+template <class... Es>
+constexpr std::uint64_t hash_types(std::uint64_t seed, expression_list<Es...>) {
+  ((seed = mix(seed, type_hash<Es>)), ...);
+  return seed;
+}
+template <class E>
+constexpr std::uint64_t hash_type() {
+  std::uint64_t hash = mix(0x243F6A8885A308D3ULL, static_cast<std::uint64_t>(E::operation_v));
+  if constexpr (!leaf<E>) {
+    hash = mix(hash, static_cast<std::uint64_t>(E::detail_v + 64));
+    return hash_types(hash, typename E::arguments{});
+  } else if constexpr (E::operation_v == operation::constant) {
+    return mix(mix(hash, static_cast<std::uint64_t>(E::mantissa)), static_cast<std::uint64_t>(E::exponent + 64));
   } else {
-    int size = 1;
-    E::each_argument([&]<class A>() { size += expanded_size<A, Binding>(); });
-    return size;
+    for (const char c : E::name) hash = mix(hash, static_cast<std::uint64_t>(static_cast<unsigned char>(c)));
+    return hash;
   }
 }
-
-template <class Leaf>
-inline constexpr char leaf_identity = 0;
-
-template <int Capacity, class Reader>
-struct tape_builder {
-  static constexpr std::size_t table_size = std::bit_ceil(static_cast<std::size_t>(2 * Capacity + 2));
-  std::array<instruction, static_cast<std::size_t>(Capacity)> code{};
-  std::array<tape_leaf<Reader>, static_cast<std::size_t>(Capacity)> leaves{};
-  std::array<const char*, static_cast<std::size_t>(Capacity)> identities{};
-  std::array<int, table_size> table{};  // 1 + index of an instruction, 0 if free
-  int size = 0;
-  int leaf_count = 0;
-
-  constexpr instruction& at(int i) { return code[static_cast<std::size_t>(i)]; }
-
-  constexpr int emit(instruction wanted) {
-    const auto bits = std::bit_cast<std::uint64_t>(wanted.value);
-    std::uint64_t hash = static_cast<std::uint64_t>(wanted.op) + 31U * static_cast<std::uint64_t>(wanted.a + 1);
-    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.b + 1);
-    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.c + 1);
-    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.leaf + 1) + bits;
-    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.detail + 64) +
-           97U * static_cast<std::uint64_t>(wanted.domain);
-    for (std::size_t place = (hash >> 17) & (table_size - 1);; place = (place + 1) & (table_size - 1)) {
-      const int found = table[place];
-      if (found == 0) {
-        table[place] = size + 1;
-        code[static_cast<std::size_t>(size)] = wanted;
-        return size++;
-      }
-      const instruction& have = code[static_cast<std::size_t>(found - 1)];
-      if (have.op == wanted.op && have.a == wanted.a && have.b == wanted.b && have.c == wanted.c &&
-          have.leaf == wanted.leaf && have.detail == wanted.detail && have.domain == wanted.domain &&
-          std::bit_cast<std::uint64_t>(have.value) == bits) {
-        return found - 1;
-      }
-    }
-  }
-
-  template <class Leaf, class Binding>
-  constexpr int leaf_index() {
-    for (int i = 0; i < leaf_count; ++i) {
-      if (identities[static_cast<std::size_t>(i)] == &leaf_identity<Leaf>) return i;
-    }
-    identities[static_cast<std::size_t>(leaf_count)] = &leaf_identity<Leaf>;
-    leaves[static_cast<std::size_t>(leaf_count)] = {
-        {Leaf::name, Leaf::identity_of, Leaf::dimension_v, Leaf::level_v, Leaf::provenance_v},
-        Binding::template reader<Leaf>()};
-    return leaf_count++;
-  }
-};
 
 constexpr bool fold_binary(operation op, double a, double b, double& result) {
   switch (op) {
@@ -153,10 +116,138 @@ constexpr bool fold_binary(operation op, double a, double b, double& result) {
   }
 }
 
-template <class E, class Binding, class Builder>
-constexpr int lower(Builder& out) {
-  if constexpr (leaf<E>) {
+/// Grows a tape. The capacity is one of a few sizes, so that plans of one binding share the functions that lower their
+/// parts; where it does not suffice `overflow` is set and the next size is tried.
+template <int Capacity, class Reader>
+struct tape_builder {
+  static constexpr std::size_t table_size = std::size_t{4} * Capacity;
+  static constexpr std::size_t leaf_capacity = std::size_t{Capacity} / 2;
+  struct lowered_type {
+    const char* identity = nullptr;
+    int index = 0;
+  };
+  std::array<instruction, static_cast<std::size_t>(Capacity)> code{};
+  std::array<tape_leaf<Reader>, leaf_capacity> leaves{};
+  std::array<const char*, leaf_capacity> identities{};
+  std::array<int, table_size> table{};              // 1 + index of an instruction, 0 if free
+  std::array<lowered_type, table_size> lowered{};   // types whose instruction is known
+  int size = 0;
+  int leaf_count = 0;
+  int lowered_count = 0;
+  bool overflow = false;
+
+  constexpr instruction& at(int i) { return code[static_cast<std::size_t>(i)]; }
+
+  constexpr int emit(instruction wanted) {
+    const auto bits = std::bit_cast<std::uint64_t>(wanted.value);
+    std::uint64_t hash = static_cast<std::uint64_t>(wanted.op) + 31U * static_cast<std::uint64_t>(wanted.a + 1);
+    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.b + 1);
+    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.c + 1);
+    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.leaf + 1) + bits;
+    hash = hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(wanted.detail + 64) +
+           97U * static_cast<std::uint64_t>(wanted.domain);
+    for (std::size_t place = (hash >> 17) & (table_size - 1);; place = (place + 1) & (table_size - 1)) {
+      const int found = table[place];
+      if (found == 0) {
+        if (size == Capacity) {
+          overflow = true;
+          return 0;
+        }
+        table[place] = size + 1;
+        code[static_cast<std::size_t>(size)] = wanted;
+        return size++;
+      }
+      const instruction& have = code[static_cast<std::size_t>(found - 1)];
+      if (have.op == wanted.op && have.a == wanted.a && have.b == wanted.b && have.c == wanted.c &&
+          have.leaf == wanted.leaf && have.detail == wanted.detail && have.domain == wanted.domain &&
+          std::bit_cast<std::uint64_t>(have.value) == bits) {
+        return found - 1;
+      }
+    }
+  }
+
+  template <class Leaf, class Binding>
+  constexpr int leaf_index() {
+    for (int i = 0; i < leaf_count; ++i) {
+      if (identities[static_cast<std::size_t>(i)] == &type_identity<Leaf>) return i;
+    }
+    if (static_cast<std::size_t>(leaf_count) == leaf_capacity) {
+      overflow = true;
+      return 0;
+    }
+    identities[static_cast<std::size_t>(leaf_count)] = &type_identity<Leaf>;
+    leaves[static_cast<std::size_t>(leaf_count)] = {
+        {Leaf::name, Leaf::identity_of, Leaf::dimension_v, Leaf::level_v, Leaf::provenance_v},
+        Binding::template reader<Leaf>()};
+    return leaf_count++;
+  }
+
+  /// The place of a type among those lowered before, or the free place where it belongs.
+  constexpr lowered_type& place_of(std::uint64_t hash, const char* identity) {
+    std::size_t place = (hash >> 17) & (table_size - 1);
+    while (lowered[place].identity != nullptr && lowered[place].identity != identity) {
+      place = (place + 1) & (table_size - 1);
+    }
+    return lowered[place];
+  }
+  constexpr void remember(lowered_type& place, const char* identity, int index) {
+    if (static_cast<std::size_t>(lowered_count) >= table_size / 2) return;
+    place = {identity, index};
+    ++lowered_count;
+  }
+
+  /// Emits an operation over operands that are emitted.
+  constexpr int operate(operation op, int detail, const int (&operands)[4], int given) {
     instruction made;
+    made.op = op;
+    made.detail = detail;
+    made.a = operands[0];
+    made.b = operands[1];
+    made.c = operands[2];
+    if (op == operation::add || op == operation::multiply || op == operation::logical_and ||
+        op == operation::logical_or) {
+      if (made.b < made.a) std::swap(made.a, made.b);
+    }
+    for (int i = 0; i < given; ++i) {
+      const instruction& operand = at(operands[i]);
+      made.varies = operand.varies > made.varies ? operand.varies : made.varies;
+      made.phase = operand.phase > made.phase ? operand.phase : made.phase;
+    }
+    if (given == 2 && made.varies == level::constant) {
+      instruction folded;
+      if (fold_binary(op, at(made.a).value, at(made.b).value, folded.value)) return emit(folded);
+    }
+    // x · 1, 1 · x and x / 1 are x, bit for bit: units such as `per_token` cost nothing.
+    const auto is_one = [&](int i) {
+      return at(i).op == operation::constant && at(i).varies == level::constant && at(i).value == 1.0;
+    };
+    if (op == operation::multiply && is_one(made.a)) return made.b;
+    if ((op == operation::multiply || op == operation::divide) && is_one(made.b)) return made.a;
+    if (made.varies == level::constant) made.varies = level::deployment;  // not folded: computed when bound
+    return emit(made);
+  }
+};
+
+template <class E, class Binding, class Builder>
+constexpr int lower(Builder& out);
+
+/// Operands first, in order; a type lowered before is looked up.
+template <class Binding, class Builder, class... Es>
+constexpr int lower_operation(Builder& out, operation op, int detail, expression_list<Es...>) {
+  const int operands[4] = {lower<Es, Binding>(out)..., -1};
+  int all[4] = {-1, -1, -1, -1};
+  for (std::size_t i = 0; i < sizeof...(Es); ++i) all[i] = operands[i];
+  return out.operate(op, detail, all, static_cast<int>(sizeof...(Es)));
+}
+template <class Binding, class Builder, class E>
+constexpr int lower_only(Builder& out, expression_list<E>) {
+  return lower<E, Binding>(out);
+}
+
+template <class E, class Binding, class Builder>
+constexpr int lower_new(Builder& out) {
+  instruction made;
+  if constexpr (leaf<E>) {
     if constexpr (E::operation_v == operation::constant) {
       made.value = E::value;
       return out.emit(made);
@@ -169,84 +260,62 @@ constexpr int lower(Builder& out) {
       return out.emit(made);
     }
   } else if constexpr (E::operation_v == operation::relabel) {
-    int value = -1;
-    E::each_argument([&]<class A>() { value = lower<A, Binding>(out); });
-    return value;
-  } else {
-    int operands[3] = {-1, -1, -1};
-    int given = 0;
-    E::each_argument([&]<class A>() { operands[given++] = lower<A, Binding>(out); });
-    instruction made;
+    return lower_only<Binding>(out, typename E::arguments{});
+  } else if constexpr (is_reduction(E::operation_v)) {
     made.op = E::operation_v;
-    made.detail = E::detail_v;
-    if constexpr (is_reduction(E::operation_v)) {
-      made.domain = E::reduces_over;
-      made.a = operands[0];
-      made.varies = level::step;
-      made.phase = out.at(made.a).phase + 1;
-      return out.emit(made);
-    } else {
-      if (made.op == operation::add || made.op == operation::multiply || made.op == operation::logical_and ||
-          made.op == operation::logical_or) {
-        if (operands[1] < operands[0]) std::swap(operands[0], operands[1]);
-      }
-      made.a = operands[0];
-      made.b = operands[1];
-      made.c = operands[2];
-      for (int i = 0; i < given; ++i) {
-        const instruction& operand = out.at(operands[i]);
-        made.varies = operand.varies > made.varies ? operand.varies : made.varies;
-        made.phase = operand.phase > made.phase ? operand.phase : made.phase;
-      }
-      if (given == 2 && made.varies == level::constant) {
-        instruction folded;
-        if (fold_binary(made.op, out.at(made.a).value, out.at(made.b).value, folded.value)) return out.emit(folded);
-      }
-      // x · 1, 1 · x and x / 1 are x, bit for bit: units such as `per_token` cost nothing.
-      const auto is_one = [&](int i) {
-        return out.at(i).op == operation::constant && out.at(i).varies == level::constant && out.at(i).value == 1.0;
-      };
-      if (made.op == operation::multiply && is_one(made.a)) return made.b;
-      if ((made.op == operation::multiply || made.op == operation::divide) && is_one(made.b)) return made.a;
-      if (made.varies == level::constant) made.varies = level::deployment;  // not folded: computed when bound
-      return out.emit(made);
-    }
+    made.domain = E::reduces_over;
+    made.a = lower_only<Binding>(out, typename E::arguments{});
+    made.varies = level::step;
+    made.phase = out.at(made.a).phase + 1;
+    return out.emit(made);
+  } else {
+    return lower_operation<Binding>(out, E::operation_v, E::detail_v, typename E::arguments{});
   }
 }
 
-/// Removes what no output needs (operands of folded constants), numbers the slots, and sizes the arrays exactly.
-template <class Binding, class... Es>
-constexpr auto lower_all() {
-  constexpr int capacity = (expanded_size<Es, Binding>() + ... + 1);
-  using reader_type = typename Binding::reader_type;
-  struct result {
-    tape_builder<capacity, reader_type> built;
-    std::array<int, sizeof...(Es)> outputs{};
-    std::array<int, static_cast<std::size_t>(capacity)> place{};
-    int size = 0;
-    int leaf_count = 0;
-    std::array<int, static_cast<std::size_t>(capacity)> leaf_place{};
-  };
-  constexpr result lowered = [] {
-    result r;
-    std::size_t next = 0;
-    ((r.outputs[next++] = lower<Es, Binding>(r.built)), ...);
-    std::array<bool, static_cast<std::size_t>(capacity)> needed{};
-    for (const int output : r.outputs) needed[static_cast<std::size_t>(output)] = true;
-    for (int i = r.built.size - 1; i >= 0; --i) {
+template <class E, class Binding, class Builder>
+constexpr int lower(Builder& out) {
+  const typename Builder::lowered_type known = out.place_of(type_hash<E>, &type_identity<E>);
+  if (known.identity != nullptr) return known.index;
+  const int index = lower_new<E, Binding>(out);
+  out.remember(out.place_of(type_hash<E>, &type_identity<E>), &type_identity<E>, index);
+  return index;
+}
+
+template <class Binding, int Capacity, class... Es>
+struct lowered_tape {
+  tape_builder<Capacity, typename Binding::reader_type> built;
+  std::array<int, sizeof...(Es)> outputs{};
+  std::array<int, static_cast<std::size_t>(Capacity)> place{};  // where an instruction goes, -1: nowhere
+  int size = 0;
+
+  constexpr lowered_tape() {
+    outputs = {lower<Es, Binding>(built)...};
+    std::array<bool, static_cast<std::size_t>(Capacity)> needed{};
+    for (const int output : outputs) needed[static_cast<std::size_t>(output)] = true;
+    for (int i = built.size - 1; i >= 0; --i) {
       if (!needed[static_cast<std::size_t>(i)]) continue;
-      const instruction& one = r.built.at(i);
+      const instruction& one = built.at(i);
       for (const int operand : {one.a, one.b, one.c}) {
         if (operand >= 0) needed[static_cast<std::size_t>(operand)] = true;
       }
     }
-    for (int i = 0; i < r.built.size; ++i) {
-      r.place[static_cast<std::size_t>(i)] = needed[static_cast<std::size_t>(i)] ? r.size++ : -1;
+    for (int i = 0; i < built.size; ++i) {
+      place[static_cast<std::size_t>(i)] = needed[static_cast<std::size_t>(i)] ? size++ : -1;
     }
-    r.leaf_count = r.built.leaf_count;
-    return r;
-  }();
-  tape<static_cast<std::size_t>(lowered.size), static_cast<std::size_t>(lowered.leaf_count), sizeof...(Es),
+  }
+};
+
+/// Lowers, removes what no output needs (operands of folded constants), numbers the slots, and sizes the arrays exactly.
+template <class Binding, int Capacity, class... Es>
+constexpr auto lower_all() {
+  constexpr lowered_tape<Binding, Capacity, Es...> lowered;
+  using reader_type = typename Binding::reader_type;
+  if constexpr (lowered.built.overflow) {
+    static_assert(Capacity < 65536, "rafter: more expressions than one plan can hold");
+    return lower_all<Binding, 4 * Capacity, Es...>();
+  } else {
+  tape<static_cast<std::size_t>(lowered.size), static_cast<std::size_t>(lowered.built.leaf_count), sizeof...(Es),
        reader_type>
       result_tape;
   const auto moved = [&](int i) { return i < 0 ? -1 : lowered.place[static_cast<std::size_t>(i)]; };
@@ -264,6 +333,7 @@ constexpr auto lower_all() {
   for (std::size_t i = 0; i < result_tape.leaves.size(); ++i) result_tape.leaves[i] = lowered.built.leaves[i];
   for (std::size_t i = 0; i < sizeof...(Es); ++i) result_tape.outputs[i] = moved(lowered.outputs[i]);
   return result_tape;
+  }
 }
 
 }  // namespace detail
@@ -272,7 +342,7 @@ constexpr auto lower_all() {
 template <class Binding, expression... Es>
 struct plan {
   using binding = Binding;
-  static constexpr auto tape = detail::lower_all<Binding, Es...>();
+  static constexpr auto tape = detail::lower_all<Binding, 256, Es...>();
   static constexpr std::size_t size = tape.code.size();
   static constexpr std::size_t outputs = sizeof...(Es);
 };
