@@ -9,3 +9,8 @@
 /// escape to memory, which costs 2-4x (the benchmark suite holds the ratio against a hand-written loop).
 #define RAFTER_ALWAYS_INLINE [[gnu::always_inline]] inline
 #define RAFTER_INLINE_LAMBDA __attribute__((always_inline))
+
+/// Functions that run once per fold or per report: compiled for size, which is most of the time that a translation
+/// unit with many predictors takes. Hot loops inside them stand in functions of their own (RAFTER_HOT).
+#define RAFTER_COLD [[gnu::cold]]
+#define RAFTER_HOT [[gnu::noinline]]

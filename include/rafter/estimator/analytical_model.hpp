@@ -26,7 +26,7 @@ class analytical_predictor {
   fit_summary summary() const { return {.rows = rows_, .parameters = 0, .identifiable = 0, .status = "nothing fitted"}; }
 
   template <class Schema>
-  void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
+  RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     using binding = detail::dataset_binding<Schema>;
     set::template require_on<binding>();
     if constexpr (set::template evaluable<binding>) {

@@ -63,7 +63,7 @@ class linear_rows final : public design {
     return before;
   }
 
-  linear_rows(const dataset<Schema>& data, row_set rows)
+  RAFTER_COLD linear_rows(const dataset<Schema>& data, row_set rows)
       : data_(data), rows_(std::move(rows)), evaluation_(data, rows_) {
     if (rows_.empty()) throw fit_error("no rows to fit on");
     shift_.resize(features + 1);
@@ -82,7 +82,7 @@ class linear_rows final : public design {
   const row_set& all_rows() const { return rows_; }
 
   /// Sums of products of the given rows, which must be among this design's.
-  normal_equations equations(const row_set& of) const {
+  RAFTER_HOT normal_equations equations(const row_set& of) const {
     normal_equations total(shift_);
     std::array<double, features> constants{};
     sums current;
@@ -118,7 +118,7 @@ class linear_rows final : public design {
   }
 
   /// @throws fit_error naming the first feature and row whose value is not a finite number
-  void refuse_non_finite(const normal_equations& sums_of, const row_set& of) const {
+  RAFTER_COLD void refuse_non_finite(const normal_equations& sums_of, const row_set& of) const {
     if (std::all_of(sums_of.gram.begin(), sums_of.gram.end(), [](double v) { return std::isfinite(v); })) return;
     alignas(64) double values[outputs * pack_width];
     evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range) {
@@ -140,7 +140,7 @@ class linear_rows final : public design {
   std::size_t rows() const override { return rows_.size(); }
   std::size_t columns() const override { return features; }
   void for_each_block(block_visitor visit) const override { for_each_block(rows_, visit); }
-  void for_each_block(const row_set& of, block_visitor visit) const {
+  RAFTER_HOT void for_each_block(const row_set& of, block_visitor visit) const {
     constexpr std::size_t height = 256;
     std::vector<double> x(features * (height + pack_width));
     std::vector<double> y(height + pack_width);
@@ -193,7 +193,7 @@ class linear_rows final : public design {
   static constexpr std::size_t outputs = features + 3;
 
   /// All outputs of one pack of rows, [output][lane]: off the hot path, compiled once.
-  [[gnu::noinline]] void evaluate_pack(const slots_type& slots, std::size_t row, double* to) const {
+  RAFTER_HOT void evaluate_pack(const slots_type& slots, std::size_t row, double* to) const {
     evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
       store(to + static_cast<std::size_t>(decltype(index)::value) * pack_width, value);
     });
@@ -354,7 +354,7 @@ class linear_predictor {
 
   /// Predicts rows of a dataset [s]; the features are not stored. @param out  rows.size() values
   template <class Schema>
-  void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
+  RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     using binding = detail::dataset_binding<Schema>;
     Features::template require_on<binding>();
     if constexpr (Features::template evaluable<binding>) {
@@ -442,7 +442,7 @@ struct linear {
 
   /// @throws fit_error on no rows, or a feature that is not a finite number (named, with the row)
   template <class Schema>
-  static auto fit(const dataset<Schema>& data, const row_set& rows) {
+  RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows) {
     require<Schema>();
     if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
       const detail::linear_rows<features, Objective, Schema> all(data, rows);
@@ -456,7 +456,7 @@ struct linear {
   /// out is disjoint from what the others leave out, every fit's sums are the sum of the others' parts. Parts are
   /// added, never subtracted, so no digits are lost to a part that dominates.
   template <class Schema>
-  static auto fit_each(const dataset<Schema>& data, const std::vector<row_set>& trainings) {
+  RAFTER_COLD static auto fit_each(const dataset<Schema>& data, const std::vector<row_set>& trainings) {
     require<Schema>();
     if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
       using predictor = linear_predictor<features, Objective>;
@@ -502,7 +502,7 @@ struct linear {
   static constexpr void require() {
     features::template require_on<detail::dataset_binding<Schema>>();
   }
-  static auto solve(const normal_equations& equations, const design& rows) {
+  RAFTER_COLD static auto solve(const normal_equations& equations, const design& rows) {
     const Solver solver{};
     linear_solution solution = solver.solve(equations, &rows);
     bool intercept = true;

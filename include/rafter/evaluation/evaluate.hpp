@@ -102,7 +102,7 @@ struct evaluated {
 /// Fits and tests one estimator on given folds. Nothing of a fold's test rows reaches its fit.
 /// @throws evaluation_error naming estimator and fold when a fit or a prediction cannot be made
 template <class Estimator, dataset_schema Schema>
-auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& folds,
+RAFTER_COLD auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& folds,
                        const evaluate_options& options = {}) {
   using predictor = std::remove_cvref_t<decltype(Estimator::fit(data, row_set{}))>;
   evaluated<predictor> outcome;
@@ -159,7 +159,7 @@ auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& fol
 
 /// What a report says of the data, before any predictor.
 template <dataset_schema Schema>
-evaluation_report describe_data(const dataset<Schema>& data) {
+RAFTER_COLD evaluation_report describe_data(const dataset<Schema>& data) {
   evaluation_report report;
   report.source = data.source();
   report.schema = std::string(Schema::name);
@@ -180,7 +180,7 @@ evaluation_report describe_data(const dataset<Schema>& data) {
 /// The folds of a policy, checked: disjoint, not empty, and no held-out label in training.
 /// @throws validation_error naming the fold; evaluation_error when rows lack the selected target
 template <split_policy Split, dataset_schema Schema>
-std::vector<fold> checked_folds(const dataset<Schema>& data, const Split& split) {
+RAFTER_COLD std::vector<fold> checked_folds(const dataset<Schema>& data, const Split& split) {
   if (data.rows_with_target() != data.size()) {
     throw evaluation_error(data.source() + ": " + std::to_string(data.size() - data.rows_with_target()) +
                            " rows have no '" + std::string(data.target_name()) + "'; select with for_target first");
@@ -226,7 +226,7 @@ struct evaluation : evaluation_report {
 /// An estimator that identifies, or is fitted per, what the split holds out does not compile.
 /// @throws validation_error, evaluation_error
 template <class... Estimators, dataset_schema Schema, split_policy Split>
-auto evaluate(const dataset<Schema>& data, const Split& split, const evaluate_options& options = {}) {
+RAFTER_COLD auto evaluate(const dataset<Schema>& data, const Split& split, const evaluate_options& options = {}) {
   (detail::refuse_leaks<Estimators, Split>(), ...);
   if constexpr ((transfers_under<Estimators, Split> && ...)) {
     evaluation<Schema, Estimators...> report;

@@ -78,7 +78,7 @@ constexpr std::string_view floor_needs() {
   return analytical_model<analytical::floor_time>::template missing_on<Schema>();
 }
 
-inline plausibility_group audit_rows(std::string label, const std::vector<std::pair<double, double>>& times_and_floors) {
+RAFTER_COLD inline plausibility_group audit_rows(std::string label, const std::vector<std::pair<double, double>>& times_and_floors) {
   plausibility_group found{.label = std::move(label), .rows = times_and_floors.size()};
   if (times_and_floors.empty()) return found;
   std::vector<double> ratios;
@@ -104,7 +104,7 @@ inline plausibility_group audit_rows(std::string label, const std::vector<std::p
 /// Audits the selected target of every row. Groups are experiments where the data has them, else models.
 /// @param worst_rows  how many of the most implausible rows to name
 template <dataset_schema Schema>
-plausibility_report plausibility(const dataset<Schema>& data, std::size_t worst_rows = 5) {
+RAFTER_COLD plausibility_report plausibility(const dataset<Schema>& data, std::size_t worst_rows = 5) {
   plausibility_report report;
   report.target = std::string(data.target_name());
   if constexpr (!detail::floor_needs<Schema>().empty()) {

@@ -52,7 +52,7 @@ class column_evaluation {
       for (std::size_t row = range.begin; row < range.end;) {
         const deployment_run& current = runs[at];
         if (current.deployment != bound) {
-          run::bind(slots.data(), data_.deployment(current.deployment));
+          bind(slots, current.deployment);
           bound = current.deployment;
         }
         const std::size_t end = std::min(range.end, current.rows.end);
@@ -86,6 +86,9 @@ class column_evaluation {
   }
 
  private:
+  RAFTER_HOT void bind(slot_array& slots, std::size_t deployment) const {
+    run::bind(slots.data(), data_.deployment(deployment));
+  }
   static constexpr int reduction_number(int instruction) {
     int number = 0;
     for (int i = 0; i < instruction; ++i) number += is_reduction(Plan::tape.code[static_cast<std::size_t>(i)].op);
