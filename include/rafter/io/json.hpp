@@ -163,21 +163,18 @@ class json_builder {
     return true;
   }
   bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception& why) {
-    const std::string_view said = why.what();  // … syntax error while … - FACT; last read: '…'; expected …
-    const auto part = [&](std::string_view from) {
-      const std::size_t begin = said.find(from, said.find("syntax error"));
-      if (begin == std::string_view::npos) return std::string_view();
-      const std::string_view rest = said.substr(begin + from.size());
-      return rest.substr(0, std::min(rest.find("; last read"), rest.find("; expected ")));
-    };
+    // … syntax error while … - FACT; last read: 'TOKEN'; expected …   The token is the file's and may hold anything.
+    std::string said = why.what();
+    const std::string last_read = "; last read: '" + token + '\'';
+    if (const std::size_t at = said.find(last_read); at != std::string::npos) said.erase(at, last_read.size());
+    const std::size_t dash = said.find(" - ");
+    const std::string fact = printable(dash == std::string::npos ? said : said.substr(dash + 3), 160);
     const std::string_view text = document_.text;
-    const std::string fact(part(" - "));
-    const std::string expected(said.substr(std::min(said.rfind("; expected "), said.size())));
-    if (fact == "unexpected end of input" || fact.ends_with("missing closing quote") || position > text.size()) {
-      throw io_error(document_.place(text.size()), {}, {}, "JSON ends too early: " + printable(fact, 120) + expected);
+    if (fact.starts_with("unexpected end of input") || fact.find("missing closing quote") != std::string::npos ||
+        position > text.size()) {
+      throw io_error(document_.place(text.size()), {}, {}, "JSON ends too early: " + fact);
     }
-    // The lexer says where it stopped, not where the token begins: the word around that place is shown, or the
-    // string.
+    // The lexer says where it stopped, not where its token begins: show the word around that place, or the string.
     constexpr std::string_view word = "+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
     std::size_t begin = position == 0 ? 0 : position - 1;
     std::size_t end = std::min(begin + 1, text.size());
@@ -189,9 +186,7 @@ class json_builder {
     }
     constexpr int overflow = 406;
     throw io_error(document_.place(begin), {}, text.substr(begin, end - begin),
-                   why.id == overflow
-                       ? "is outside the range of a double"
-                       : "is not well-formed JSON: " + printable(fact, 120) + printable(expected, 120));
+                   why.id == overflow ? "is outside the range of a double" : "is not well-formed JSON: " + fact);
   }
   void finish() const {
     if (!repeated_) return;
