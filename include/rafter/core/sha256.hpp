@@ -21,9 +21,9 @@ class sha256 {
  public:
   using digest_type = std::array<std::uint8_t, 32>;
 
-  sha256& update(const void* bytes, std::size_t size) {
+  sha256& update(const void* data, std::size_t size) {
     if (size == 0) return *this;
-    const auto* at = static_cast<const std::uint8_t*>(bytes);
+    const auto* at = static_cast<const std::uint8_t*>(data);
     length_ += size;
     if (filled_ != 0) {
       const std::size_t taken = std::min(size, block_.size() - filled_);
@@ -40,7 +40,7 @@ class sha256 {
     filled_ = size;
     return *this;
   }
-  sha256& update(std::string_view bytes) { return update(bytes.data(), bytes.size()); }
+  sha256& update(std::string_view text) { return update(text.data(), text.size()); }
 
   /// The digest of everything so far; more may follow.
   digest_type digest() const {
@@ -115,6 +115,6 @@ class sha256 {
 };
 
 /// SHA-256 of a text in hexadecimal.
-inline std::string sha256_hex(std::string_view bytes) { return sha256().update(bytes).hex(); }
+inline std::string sha256_hex(std::string_view text) { return sha256().update(text).hex(); }
 
 }  // namespace rafter

@@ -194,13 +194,13 @@ inline void check_npy(const npy_header& header, std::string_view descr, std::siz
 }  // namespace detail
 
 /// Reads the header at the front of the bytes of an .npy file. @throws io_error when it is not one
-inline npy_header parse_npy_header(std::string_view bytes, const std::string& path) {
+inline npy_header parse_npy_header(std::string_view content, const std::string& path) {
   constexpr std::string_view magic = "\x93NUMPY";
-  if (!bytes.starts_with(magic)) {
-    throw io_error({path}, {}, bytes.substr(0, magic.size()), "is not the beginning of an npy file");
+  if (!content.starts_with(magic)) {
+    throw io_error({path}, {}, content.substr(0, magic.size()), "is not the beginning of an npy file");
   }
-  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
-  if (bytes.size() < 12) throw io_error({path}, {}, {}, "truncated: the npy header is not complete");
+  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(content[i])); };
+  if (content.size() < 12) throw io_error({path}, {}, {}, "truncated: the npy header is not complete");
   if ((byte(6) != 1 && byte(6) != 2) || byte(7) != 0) {
     throw io_error({path}, {}, {},
                    "npy version " + std::to_string(byte(6)) + '.' + std::to_string(byte(7)) +
@@ -208,11 +208,11 @@ inline npy_header parse_npy_header(std::string_view bytes, const std::string& pa
   }
   const std::size_t begin = byte(6) == 1 ? 10 : 12;
   const std::size_t length = byte(8) | byte(9) << 8U | (byte(6) == 1 ? 0 : byte(10) << 16U | byte(11) << 24U);
-  if (length > bytes.size() - begin) {
+  if (length > content.size() - begin) {
     throw io_error({path}, {}, {},
                    "truncated: the npy header of " + std::to_string(length) + " bytes is not complete");
   }
-  npy_header header = detail::npy_header_parser(bytes.substr(begin, length), path).parse();
+  npy_header header = detail::npy_header_parser(content.substr(begin, length), path).parse();
   header.data_offset = begin + length;
   return header;
 }
@@ -221,10 +221,10 @@ inline npy_header parse_npy_header(std::string_view bytes, const std::string& pa
 /// nothing is converted. The bytes are checked and copied here: xtensor 0.24's own reader trusts the file's sizes.
 /// @tparam N  dimensions, 1 or 2
 template <npy_element T, std::size_t N>
-requires(N == 1 || N == 2) xt::xtensor<T, N> parse_npy(std::string_view bytes, const std::string& path) {
-  const npy_header header = parse_npy_header(bytes, path);
-  detail::check_npy(header, detail::npy_descr<T>, N, sizeof(T), bytes.size(), path);
-  const std::string_view data = bytes.substr(header.data_offset);
+requires(N == 1 || N == 2) xt::xtensor<T, N> parse_npy(std::string_view content, const std::string& path) {
+  const npy_header header = parse_npy_header(content, path);
+  detail::check_npy(header, detail::npy_descr<T>, N, sizeof(T), content.size(), path);
+  const std::string_view data = content.substr(header.data_offset);
   if constexpr (std::same_as<T, bool>) {
     for (std::size_t i = 0; i < data.size(); ++i) {
       if (data[i] == 0 || data[i] == 1) continue;
