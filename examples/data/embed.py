@@ -3,7 +3,7 @@ import sys
 
 lines = open(sys.argv[1], encoding="utf-8", newline="").read().splitlines(keepends=True)
 with open(sys.argv[2], "w", encoding="utf-8", newline="\n") as out:
-    out.write('#include "examples/data/embedded_steps.hpp"\n\nnamespace rafter_data {\n\n'
+    out.write('#include "examples/data/embedded_steps.hpp"\n\n#pragma GCC diagnostic ignored "-Woverlength-strings"\n\nnamespace rafter_data {\n\n'
               "std::string_view embedded_steps() {\n  static constexpr char text[] =\n")
     for line in lines:
         escaped = line.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
