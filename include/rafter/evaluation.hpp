@@ -2,8 +2,10 @@
 #pragma once
 
 #include "rafter/evaluation/evaluate.hpp"
+#include "rafter/evaluation/html.hpp"
 #include "rafter/evaluation/json.hpp"
 #include "rafter/evaluation/plausibility.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/table.hpp"
 #include "rafter/evaluation/text.hpp"
+#include "rafter/evaluation/transfer.hpp"

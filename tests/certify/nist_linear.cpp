@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "rafter/solver/extended_least_squares.hpp"
-#include "rafter/solver/ordinary_least_squares.hpp"
 #include "../support/data.hpp"
 #include "../support/decimal.hpp"
+#include "rafter/solver/extended_least_squares.hpp"
+#include "rafter/solver/ordinary_least_squares.hpp"
 
 namespace {
 
@@ -100,11 +100,11 @@ digits compare(const nist_problem& p, const rafter::linear_solution& fit) {
   const std::size_t skip = p.intercept ? 1 : 0;
   for (std::size_t k = 0; k < p.beta.size(); ++k) {
     const bool first = p.intercept && k == 0;
-    worst.coefficients = std::min(
-        worst.coefficients, correct_digits(first ? fit.intercept : fit.coefficients[k - skip], p.beta[k]));
+    worst.coefficients =
+        std::min(worst.coefficients, correct_digits(first ? fit.intercept : fit.coefficients[k - skip], p.beta[k]));
     worst.deviations =
-        std::min(worst.deviations, correct_digits(first ? fit.intercept_standard_error : fit.standard_errors[k - skip],
-                                                  p.sd[k]));
+        std::min(worst.deviations,
+                 correct_digits(first ? fit.intercept_standard_error : fit.standard_errors[k - skip], p.sd[k]));
   }
   return worst;
 }
@@ -171,10 +171,11 @@ TEST(NistLinear, TheAutomaticRuleKeepsItsPromisedDigits) {
       off = std::max(off, std::abs((fit.coefficients[j] - p.beta[j + skip]) * fit.deviation[j]));
     }
     const double promised = fit.path == rafter::solution_path::gram ? 1e-13 / fit.smallest_pivot : 1e-7;
-    std::printf("nist  automatic %-10s  %4.1f digits of the standardised vector (promised %4.1f), %4.1f of the worst "
-                "coefficient  path %s\n",
-                p.name.c_str(), correct_digits(size + off, size), -std::log10(promised),
-                compare(p, fit).coefficients, std::string(text_of(fit.path)).c_str());
+    std::printf(
+        "nist  automatic %-10s  %4.1f digits of the standardised vector (promised %4.1f), %4.1f of the worst "
+        "coefficient  path %s\n",
+        p.name.c_str(), correct_digits(size + off, size), -std::log10(promised), compare(p, fit).coefficients,
+        std::string(text_of(fit.path)).c_str());
     EXPECT_LE(off, promised * size) << p.name;
   }
 }

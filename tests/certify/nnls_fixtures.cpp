@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "rafter/solver/non_negative_least_squares.hpp"
 #include "../support/csv.hpp"
 #include "../support/data.hpp"
+#include "rafter/solver/non_negative_least_squares.hpp"
 
 namespace {
 
@@ -39,7 +39,8 @@ TEST(NonNegativeLeastSquaresFixtures, EveryProblemWithinItsTolerance) {
       b[i] = table.number(i, "b");
     }
     const rafter::array_design rows(n, p, a.data(), b.data());
-    const auto fit = rafter::non_negative_least_squares{.intercept = false}.solve(rafter::normal_equations::of(rows), &rows);
+    const auto fit =
+        rafter::non_negative_least_squares{.intercept = false}.solve(rafter::normal_equations::of(rows), &rows);
     ASSERT_EQ(fit.coefficients.size(), p);
     EXPECT_NE(fit.status, rafter::fit_status::not_converged);
     EXPECT_EQ(fit.intercept, 0.0);

@@ -13,11 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "../support/csv.hpp"
+#include "../support/data.hpp"
 #include "rafter/solver/ordinary_least_squares.hpp"
 #include "rafter/solver/ridge.hpp"
 #include "rafter/solver/ridge_path.hpp"
-#include "../support/csv.hpp"
-#include "../support/data.hpp"
 
 namespace {
 

@@ -4,61 +4,19 @@
 #include <random>
 #include <vector>
 
-#include "rafter/architecture/catalog.hpp"
-#include "rafter/expression/evaluate.hpp"
-#include "rafter/hardware/h100.hpp"
-#include "support/battery.hpp"
+#include "support/plan_is_walk.hpp"
 
 namespace {
 
 using namespace rafter;
-
-const deployment engines[] = {deployment_of(static_deployment<tiny::dense, tiny::memory_bound>{}),
-                              deployment_of(static_deployment<mixtral_8x7b, h100_sxm, 2>{})};
-
-template <class Plan, class Record>
-std::vector<double> planned(const Record& record, const deployment& engine) {
-  using run = detail::executor<Plan>;
-  typename run::slot_array slots{};
-  run::bind(slots.data(), engine);
-  std::vector<double> values(Plan::outputs);
-  run::step(slots.data(), record, [&](auto k, double v) { values[static_cast<std::size_t>(k())] = v; });
-  return values;
-}
-
-/// One plan of all expressions, whose parts it shares, gives what each gives alone, walked as a tree, bit for bit.
-template <class Battery>
-void expect_plan_is_walk(std::uint64_t seed) {
-  using binding = detail::record_binding<deployment, tiny::state_step>;
-  using plan = typename Battery::template plan<binding>;
-  const std::vector<std::string> formulas = Battery::formulas();
-  std::mt19937_64 random(seed);
-  std::size_t finite = 0;
-  for (int i = 0; i < 60; ++i) {
-    tiny::state_step step = tiny::random_state_step(random);
-    if (i == 0) step = {};
-    const deployment& engine = engines[i % 2];
-    const std::vector<double> expected = Battery::walked(step, engine);
-    const std::vector<double> got = planned<plan>(step, engine);
-    for (std::size_t k = 0; k < Battery::size; ++k) {
-      EXPECT_PRED2(tiny::same, expected[k], got[k]) << "step " << i << ": " << formulas[k];
-      finite += std::isfinite(expected[k]) ? 1U : 0U;
-    }
-  }
-  EXPECT_GT(finite, 60 * Battery::size * 3 / 4);  // the comparison is of numbers, not of NaN with NaN
-}
+using tiny::engines;
+using tiny::planned;
 
 TEST(Expressions, ThePlanOfTheBatteryIsItsTreesBitForBit) {
   using battery = tiny::expressions_of<std::remove_cvref_t<decltype(tiny::written::battery)>>;
   static_assert(battery::size >= 100);
   static_assert(battery::plan<as_written>::tape.phases == 3);
-  expect_plan_is_walk<battery>(1);
-}
-
-TEST(Expressions, ThePlanOfRandomExpressionsIsTheirTreesBitForBit) {
-  using battery = tiny::expressions_of<std::remove_cvref_t<decltype(tiny::written::random_battery)>>;
-  static_assert(battery::plan<as_written>::tape.phases >= 2);
-  expect_plan_is_walk<battery>(2);
+  tiny::expect_plan_is_walk<battery>(1);
 }
 
 // -- three ways to carry one step ----------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ TEST(EigenNeighbour, AgreesWithEigensOwnQrThroughMaps) {
   const Eigen::MatrixXd x = some_matrix(60, 5);
   const Eigen::VectorXd y = some_matrix(60, 1).col(0).array().square();
   const auto rows = rafter::design_of(x, y);
-  const auto fit = rafter::ordinary_least_squares{.intercept = false, .method = rafter::least_squares_method::qr}.solve(
-      rafter::normal_equations::of(rows), &rows);
+  const auto fit =
+      rafter::ordinary_least_squares{.intercept = false, .method = rafter::least_squares_method::qr}.solve(
+          rafter::normal_equations::of(rows), &rows);
   const Eigen::VectorXd expected = x.colPivHouseholderQr().solve(y);
   EXPECT_LT((rafter::map_of(fit.coefficients) - expected).norm(), 1e-13 * expected.norm());
 }

@@ -33,14 +33,14 @@ std::vector<double> tile_of(const std::vector<double>& x, std::size_t rows, std:
   return tile;
 }
 
-double product_sum(const std::vector<double>& x, std::size_t rows, std::size_t columns, std::size_t a, std::size_t b) {
+double product_sum(const std::vector<double>& x, std::size_t rows, std::size_t columns, std::size_t a,
+                   std::size_t b) {
   double sum = 0.0;
   for (std::size_t i = 0; i < rows; ++i) sum += x[i * columns + a] * x[i * columns + b];
   return sum;
 }
 
-template <std::size_t Columns>
-void check_against_naive(std::size_t rows) {
+template <std::size_t Columns> void check_against_naive(std::size_t rows) {
   const auto x = rows_of_integers(rows, Columns, 7);
   const auto tile = tile_of(x, rows, Columns);
   rafter::moments<Columns> sums;
@@ -56,8 +56,7 @@ void check_against_naive(std::size_t rows) {
   }
 }
 
-template <std::size_t... Columns>
-void check_widths(std::index_sequence<Columns...>) {
+template <std::size_t... Columns> void check_widths(std::index_sequence<Columns...>) {
   const int done[] = {(check_against_naive<Columns + 1>(101), 0)...};
   static_cast<void>(done);
 }

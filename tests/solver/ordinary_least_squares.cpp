@@ -40,10 +40,11 @@ TEST(OrdinaryLeastSquares, WithoutAnInterceptAConstantColumnTakesItsPlace) {
   EXPECT_EQ(without.intercept, 0.0);
   EXPECT_NEAR(without.coefficients[0], with.coefficients[0], 1e-12);
   EXPECT_NEAR(without.coefficients[1], with.intercept, 1e-12);
-  EXPECT_NEAR(without.standard_errors[1] / std::sqrt(with.residual_sum_of_squares / 48.0 *
-                                                     (1.0 / 50.0 + with.mean[0] * with.mean[0] /
-                                                                       (50.0 * with.deviation[0] * with.deviation[0]))),
-              1.0, 1e-10);
+  EXPECT_NEAR(
+      without.standard_errors[1] /
+          std::sqrt(with.residual_sum_of_squares / 48.0 *
+                    (1.0 / 50.0 + with.mean[0] * with.mean[0] / (50.0 * with.deviation[0] * with.deviation[0]))),
+      1.0, 1e-10);
 }
 
 TEST(OrdinaryLeastSquares, ResidualsAreOrthogonalToTheColumns) {

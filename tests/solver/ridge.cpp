@@ -15,7 +15,6 @@ using rafter::ridge_with;
 
 struct thousandth {
   constexpr explicit operator double() const { return 0.001; }
-  friend constexpr bool operator==(thousandth, thousandth) = default;
 };
 
 TEST(Ridge, IsOrdinaryLeastSquaresWithAnArtificialRowPerColumn) {
@@ -30,8 +29,7 @@ TEST(Ridge, IsOrdinaryLeastSquaresWithAnArtificialRowPerColumn) {
   }
   longer.y.insert(longer.y.end(), 3, 0.0);
   const auto ridge = ridge_with{7.0, false, false}.solve(normal_equations::of(data.design()));
-  const auto plain =
-      rafter::ordinary_least_squares{.intercept = false}.solve(normal_equations::of(longer.design()));
+  const auto plain = rafter::ordinary_least_squares{.intercept = false}.solve(normal_equations::of(longer.design()));
   for (std::size_t j = 0; j < 3; ++j) EXPECT_NEAR(ridge.coefficients[j], plain.coefficients[j], 1e-13);
 }
 

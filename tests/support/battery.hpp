@@ -243,7 +243,7 @@ template <std::size_t... Seed>
 constexpr auto drawn_tuple(std::index_sequence<Seed...>) {
   return std::tuple{drawn<1000 + Seed, 4, false>()...};
 }
-inline constexpr auto random_battery = drawn_tuple(std::make_index_sequence<48>{});
+inline constexpr auto random_battery = drawn_tuple(std::make_index_sequence<24>{});
 
 }  // namespace written
 

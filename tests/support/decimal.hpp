@@ -1,10 +1,10 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
-#include <charconv>
 #include <string>
 
 #include "rafter/solver/double_double.hpp"
@@ -35,7 +35,8 @@ inline rafter::double_double printed_decimal(double read) {
   // Both halves are exact doubles.
   const auto upper = static_cast<double>(whole / 1000000000);
   const auto lower = static_cast<double>(whole % 1000000000);
-  rafter::double_double value = rafter::double_double{upper} * rafter::double_double{1e9} + rafter::double_double{lower};
+  rafter::double_double value =
+      rafter::double_double{upper} * rafter::double_double{1e9} + rafter::double_double{lower};
   exponent -= after_point;
   for (; exponent < 0; ++exponent) value = value / rafter::double_double{10.0};
   for (; exponent > 0; --exponent) value = value * rafter::double_double{10.0};

@@ -80,19 +80,20 @@ constexpr auto experts_touched(expression auto tokens) {
 /// L·T·a·(4d + (2(H + K)h + 3f·k)/tp). Nothing when there are no tokens.
 constexpr auto projections_and_mlp(expression auto tokens) {
   using namespace symbols;
-  const auto flops = layers * (two_flop_per_token * tokens) *
+  // What the deployment fixes is multiplied out first: it is then computed once, and a step costs one product of it.
+  const auto flops = two_flop_per_token * layers *
                      (analytical::attention_weights + analytical::expert_weights * experts_per_token +
                       analytical::shared_expert_weights) /
-                     tensor_parallel;
-  const auto weights = layers * bytes_per_weight *
-                       (analytical::attention_weights + analytical::expert_weights * experts_touched(tokens) +
-                        analytical::shared_expert_weights) /
-                       tensor_parallel;
+                     tensor_parallel * tokens;
+  const auto layer_bytes = layers * bytes_per_weight / tensor_parallel;
+  const auto weights = layer_bytes * (analytical::attention_weights + analytical::shared_expert_weights) +
+                       layer_bytes * analytical::expert_weights * experts_touched(tokens);
   const auto activations =
-      layers * ((tokens * per_token) * bytes_per_activation) *
+      layers * bytes_per_activation *
       (number<4> * hidden + (number<2> * (heads + kv_heads) * head_dim +
                              number<3> * intermediate * experts_per_token + number<3> * shared_intermediate) /
-                                tensor_parallel);
+                                tensor_parallel) *
+      (tokens * per_token);
   return work_of{flops, select(tokens > constant<0, 0, units::token>{}, weights + activations,
                                constant<0, 0, units::byte>{})};
 }
@@ -152,10 +153,10 @@ namespace analytical {
 inline constexpr auto prefill_attention = [] {
   using namespace symbols;
   return work_of{four_flop_per_pair * layers * ((heads / tensor_parallel) * head_dim) * prefill_attention_pairs,
-                 layers * (number<2> * (prefill_tokens * per_token) * ((heads / tensor_parallel) * head_dim) *
-                               bytes_per_activation +
-                           number<2> * (prefill_kv_sum * per_token) * ((kv_heads / tensor_parallel) * head_dim) *
-                               bytes_per_kv)};
+                 number<2> * layers * ((heads / tensor_parallel) * head_dim) * bytes_per_activation *
+                         (prefill_tokens * per_token) +
+                     number<2> * layers * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv *
+                         (prefill_kv_sum * per_token)};
 }();
 
 /// Attention of the decode requests over their KV caches.
@@ -163,10 +164,10 @@ inline constexpr auto prefill_attention = [] {
 inline constexpr auto decode_attention = [] {
   using namespace symbols;
   return work_of{four_flop_per_pair * one_token * layers * ((heads / tensor_parallel) * head_dim) * kv_sum,
-                 layers * (number<2> * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv *
-                               (kv_sum * per_token) +
-                           number<2> * ((heads / tensor_parallel) * head_dim) * bytes_per_activation *
-                               decode_requests)};
+                 number<2> * layers * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv *
+                         (kv_sum * per_token) +
+                     number<2> * layers * ((heads / tensor_parallel) * head_dim) * bytes_per_activation *
+                         decode_requests};
 }();
 
 /// Keys and values of all new tokens written to the cache: 2L(K/tp)h·c·T bytes.

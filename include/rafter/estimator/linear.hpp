@@ -23,14 +23,25 @@ namespace rafter {
 
 namespace detail {
 
+/// One plan for fitting and for predicting rows of a dataset: the features, what predictions are relative to, the label
+/// and the root of the row's weight. Whoever does not take an output does not pay for it.
+template <class Features, class Objective, class Schema>
+using linear_plan =
+    typename Features::template plan_with<dataset_binding<Schema>, std::remove_cvref_t<decltype(Objective::base())>,
+                                          std::remove_cvref_t<decltype(Objective::label(target_t{}))>,
+                                          std::remove_cvref_t<decltype(Objective::root_weight(target_t{}))>>;
+
+/// Is output k of the plan the same for all steps of a deployment?
+template <class Plan>
+constexpr bool uniform_output(std::size_t k) {
+  return Plan::tape.code[static_cast<std::size_t>(Plan::tape.outputs[k])].varies <= level::deployment;
+}
+
 /// What a linear fit needs of its rows, streamed from columns through one plan: features, label, root of the weight.
 /// The feature matrix is never formed: packs of rows go through a tile of a few kilobytes into sums of products.
 template <class Features, class Objective, class Schema>
 class linear_rows final : public design {
-  using label_type = std::remove_cvref_t<decltype(Objective::label(target_t{}))>;
-  using root_weight_type = std::remove_cvref_t<decltype(Objective::root_weight(target_t{}))>;
-  using plan_type =
-      typename Features::template plan_with<dataset_binding<Schema>, label_type, root_weight_type>;
+  using plan_type = linear_plan<Features, Objective, Schema>;
   using evaluation = column_evaluation<plan_type, Schema>;
   using run = typename evaluation::run;
   using slots_type = typename evaluation::slot_array;
@@ -38,11 +49,8 @@ class linear_rows final : public design {
  public:
   static constexpr std::size_t features = Features::size;
 
-  /// Is feature k the same for all steps of a deployment? Then it never enters a tile.
-  static constexpr bool uniform(std::size_t k) {
-    const instruction& one = plan_type::tape.code[static_cast<std::size_t>(plan_type::tape.outputs[k])];
-    return one.varies <= level::deployment;
-  }
+  /// A feature that is the same for all steps of a deployment never enters a tile.
+  static constexpr bool uniform(std::size_t k) { return uniform_output<plan_type>(k); }
   static constexpr std::size_t varying = [] {
     std::size_t count = 0;
     for (std::size_t k = 0; k < features; ++k) count += !uniform(k);
@@ -60,11 +68,11 @@ class linear_rows final : public design {
     if (rows_.empty()) throw fit_error("no rows to fit on");
     shift_.resize(features + 1);
     const row_set first = row_set::of({rows_.ranges().front().begin});
+    alignas(64) double values[outputs * pack_width];
     evaluation_.for_each_run(first, [&](const slots_type& slots, row_range range) {
-      evaluation_.template rows<pack>(slots, range.begin, [&](auto index, pack value) {
-        constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
-        if constexpr (k <= features) shift_[k] = value[0];
-      });
+      evaluate_pack(slots, range.begin, values);
+      for (std::size_t k = 0; k < features; ++k) shift_[k] = values[k * pack_width];
+      shift_[features] = values[label * pack_width];
     });
     for (double& value : shift_) {
       if (!std::isfinite(value)) value = 0.0;  // found and named by refuse_non_finite
@@ -112,17 +120,18 @@ class linear_rows final : public design {
   /// @throws fit_error naming the first feature and row whose value is not a finite number
   void refuse_non_finite(const normal_equations& sums_of, const row_set& of) const {
     if (std::all_of(sums_of.gram.begin(), sums_of.gram.end(), [](double v) { return std::isfinite(v); })) return;
+    alignas(64) double values[outputs * pack_width];
     evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range) {
       for (std::size_t row = range.begin; row < range.end; ++row) {
-        evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) {
-          constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
-          if (std::isfinite(value[0])) return;
-          const std::string what =
-              k < features ? "feature '" + std::string(Features::names[k < features ? k : 0]) + "'"
-                           : "the label of target '" + std::string(data_.target_name()) + "'";
-          throw fit_error(what + " is " + (std::isnan(value[0]) ? "not a number" : "infinite") + " on row " +
+        evaluate_pack(slots, row, values);
+        for (std::size_t k = 0; k < outputs; ++k) {
+          const double value = values[k * pack_width];
+          if (k == features || std::isfinite(value)) continue;
+          const std::string what = k < features ? "feature '" + std::string(Features::names[k]) + "'"
+                                                : "the label of target '" + std::string(data_.target_name()) + "'";
+          throw fit_error(what + " is " + (std::isnan(value) ? "not a number" : "infinite") + " on row " +
                           std::to_string(row) + " (" + data_.source() + ":" + std::to_string(data_.line(row)) + ")");
-        });
+        }
       }
     });
   }
@@ -137,20 +146,19 @@ class linear_rows final : public design {
     std::vector<double> y(height + pack_width);
     std::vector<double> weight(Objective::weighted ? height + pack_width : 0);
     constexpr std::size_t stride = height + pack_width;
+    alignas(64) double values[outputs * pack_width];
     evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range) {
       for (std::size_t at = range.begin; at < range.end; at += height) {
         const std::size_t count = std::min(height, range.end - at);
         for (std::size_t i = 0; i < count; i += pack_width) {
-          evaluation_.template rows<pack>(slots, at + i, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
-            constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
-            if constexpr (k < features) {
-              store(x.data() + k * stride + i, value);
-            } else if constexpr (k == features) {
-              store(y.data() + i, value);
-            } else if constexpr (Objective::weighted) {
-              store(weight.data() + i, value * value);
-            }
-          });
+          evaluate_pack(slots, at + i, values);
+          for (std::size_t k = 0; k < features; ++k) {
+            std::copy_n(values + k * pack_width, pack_width, x.data() + k * stride + i);
+          }
+          std::copy_n(values + label * pack_width, pack_width, y.data() + i);
+          for (std::size_t lane = 0; Objective::weighted && lane < pack_width; ++lane) {
+            weight[i + lane] = values[root_weight * pack_width + lane] * values[root_weight * pack_width + lane];
+          }
         }
         visit(design_block{.rows = count,
                            .x = x.data(),
@@ -179,18 +187,30 @@ class linear_rows final : public design {
     return values;
   }
 
+  // Outputs of the plan after the features.
+  static constexpr std::size_t label = features + 1;
+  static constexpr std::size_t root_weight = features + 2;
+  static constexpr std::size_t outputs = features + 3;
+
+  /// All outputs of one pack of rows, [output][lane]: off the hot path, compiled once.
+  [[gnu::noinline]] void evaluate_pack(const slots_type& slots, std::size_t row, double* to) const {
+    evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
+      store(to + static_cast<std::size_t>(decltype(index)::value) * pack_width, value);
+    });
+  }
+
   RAFTER_ALWAYS_INLINE void fill_pack(double* to, const slots_type& slots, std::size_t row, std::size_t end) const {
-    pack values[features + 2];
+    pack values[outputs];
     evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
       values[static_cast<std::size_t>(decltype(index)::value)] = value;
     });
-    const pack weight = Objective::weighted ? values[features + 1] : broadcast<pack>(1.0);
+    const pack weight = Objective::weighted ? values[root_weight] : broadcast<pack>(1.0);
     store(to, weight);
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
       const auto put = [&](auto index) RAFTER_INLINE_LAMBDA {
         constexpr std::size_t k = decltype(index)::value;
         if constexpr (k == features || !uniform(k < features ? k : 0)) {
-          const pack shifted = values[k] - shift_[k];
+          const pack shifted = values[k == features ? label : k] - shift_[k];
           constexpr std::size_t at = k == features ? varying + 1 : 1 + place(k < features ? k : 0);
           store(to + at * pack_width, Objective::weighted ? shifted * weight : shifted);
         }
@@ -303,9 +323,7 @@ class bound_linear {
   }
 
  private:
-  static constexpr bool uniform(std::size_t k) {
-    return plan_type::tape.code[static_cast<std::size_t>(plan_type::tape.outputs[k])].varies <= level::deployment;
-  }
+  static constexpr bool uniform(std::size_t k) { return detail::uniform_output<plan_type>(k); }
 
   std::array<double, Features::size> coefficients_;
   double offset_;
@@ -340,8 +358,7 @@ class linear_predictor {
     using binding = detail::dataset_binding<Schema>;
     Features::template require_on<binding>();
     if constexpr (Features::template evaluable<binding>) {
-      using plan_type =
-          typename Features::template plan_with<binding, std::remove_cvref_t<decltype(Objective::base())>>;
+      using plan_type = detail::linear_plan<Features, Objective, Schema>;
       const column_evaluation<plan_type, Schema> evaluation(data, rows);
       std::size_t at = 0;
       evaluation.for_each_run(rows, [&](const auto& slots, row_range range) {
@@ -362,7 +379,7 @@ class linear_predictor {
             constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
             if constexpr (k == Features::size) {
               base = value;
-            } else if constexpr (!uniform<plan_type>(k)) {
+            } else if constexpr (k < Features::size && !uniform<plan_type>(k)) {
               partial[k % 4] = partial[k % 4] + coefficients_[k] * value;
             }
           });
@@ -393,7 +410,7 @@ class linear_predictor {
  private:
   template <class Plan>
   static constexpr bool uniform(std::size_t k) {
-    return Plan::tape.code[static_cast<std::size_t>(Plan::tape.outputs[k])].varies <= level::deployment;
+    return detail::uniform_output<Plan>(k);
   }
 
   linear_solution solution_;

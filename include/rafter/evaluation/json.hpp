@@ -11,7 +11,7 @@ namespace rafter {
 
 /// The report as JSON; percentages as numbers (10.0 = 10 %), times in microseconds, undefined values as null:
 ///
-///   {"data": {"path", "rows", "schema", "sha256", "plausibility": {"audited", "share_below_floor", "groups": […], …}},
+///   {"data": {"path", "rows", "schema", "sha256" (of the file), "content_sha256", "plausibility": {"audited", "share_below_floor", "groups": […], …}},
 ///    "split", "target",
 ///    "results": [{"predictor", "description", "parameters", "identifiable", "folds": [{"held_out", "rows", "mape",
 ///      "mspe_signed", "median_ape", "p90_ape", "p99_ape", "share_above_50", "pearson_r", …}],
@@ -52,7 +52,8 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                {{"path", report.source},
                 {"rows", report.rows},
                 {"schema", report.schema},
-                {"sha256", report.digest},
+                {"sha256", report.file_sha256},
+                {"content_sha256", report.digest},
                 {"plausibility", plausibility}}},
               {"split", report.split},
               {"target", report.target},

@@ -78,7 +78,8 @@ struct predictor_result {
 struct evaluation_report {
   std::string source;  ///< where the data came from
   std::string schema;
-  std::string digest;  ///< SHA-256 of the data's content; empty when not asked for
+  std::string digest;       ///< SHA-256 of the data's content, wherever it was read from; empty when not asked for
+  std::string file_sha256;  ///< of the file that it was read from; empty when not asked for
   std::size_t rows = 0;
   std::size_t idle_rows = 0;
   std::string target;

@@ -50,6 +50,32 @@ class text_table {
     return text;
   }
 
+  std::string html() const {
+    const auto text_in_html = [](std::string_view cell) {
+      std::string text;
+      for (const char c : cell) {
+        if (c == '<') text += "&lt;";
+        else if (c == '>') text += "&gt;";
+        else if (c == '&') text += "&amp;";
+        else text += c;
+      }
+      return text;
+    };
+    std::string text = "<table><thead><tr>";
+    for (std::size_t c = 0; c < titles_.size(); ++c) {
+      text += std::string(left_[c] ? "<th class=\"l\">" : "<th>") + text_in_html(titles_[c]) + "</th>";
+    }
+    text += "</tr></thead><tbody>\n";
+    for (const auto& row : rows_) {
+      text += "<tr>";
+      for (std::size_t c = 0; c < row.size(); ++c) {
+        text += std::string(left_[c] ? "<td class=\"l\">" : "<td>") + text_in_html(row[c]) + "</td>";
+      }
+      text += "</tr>\n";
+    }
+    return text + "</tbody></table>\n";
+  }
+
  private:
   /// Columns of a terminal: continuation bytes of UTF-8 take none.
   static std::size_t width_of(std::string_view text) {

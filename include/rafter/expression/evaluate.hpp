@@ -98,6 +98,9 @@ struct accumulator {
   }
 };
 
+/// What an executor runs in one go.
+enum class part { deployment, step, request, reductions, columns };
+
 /// Executes `Plan`'s tape. Everything is forced inline: the value array must live in registers.
 template <class Plan>
 struct executor {
@@ -105,10 +108,52 @@ struct executor {
   static constexpr const auto& tape = Plan::tape;
   static constexpr int size = static_cast<int>(Plan::size);
   using slot_array = std::array<double, static_cast<std::size_t>(tape.slots > 0 ? tape.slots : 1)>;
-  using all = std::make_integer_sequence<int, size>;
 
   template <int I>
   static constexpr const instruction& at = tape.code[static_cast<std::size_t>(I)];
+
+  /// The instructions of a part, ascending: a template is made for these only. `Pass` counts passes over the requests.
+  template <part Part, int Pass = 0>
+  static constexpr auto listed = [] {
+    constexpr auto marks = [] {
+      std::array<bool, Plan::size> marked{};
+      for (std::size_t i = 0; i < Plan::size; ++i) {
+        const instruction& one = tape.code[i];
+        const bool reduces = is_reduction(one.op);
+        if (Part == part::deployment) marked[i] = one.varies == level::deployment;
+        if (Part == part::step) marked[i] = one.varies == level::step && !reduces && one.phase == Pass;
+        if (Part == part::columns) marked[i] = one.varies == level::step;
+        if (Part == part::reductions) marked[i] = reduces && one.phase == Pass + 1;
+        if (Part == part::request && reduces && one.phase == Pass + 1) marked[static_cast<std::size_t>(one.a)] = true;
+      }
+      if (Part == part::request) {  // what this pass's reductions need of each request
+        for (std::size_t i = Plan::size; i-- > 0;) {
+          const instruction& one = tape.code[i];
+          marked[i] = marked[i] && one.varies == level::request;
+          if (!marked[i]) continue;
+          for (const int operand : {one.a, one.b, one.c}) {
+            if (operand >= 0) marked[static_cast<std::size_t>(operand)] = true;
+          }
+        }
+      }
+      return marked;
+    }();
+    constexpr std::size_t count = [&] {
+      std::size_t n = 0;
+      for (const bool mark : marks) n += mark;
+      return n;
+    }();
+    std::array<int, count> found{};
+    std::size_t n = 0;
+    for (int i = 0; i < size; ++i) {
+      if (marks[static_cast<std::size_t>(i)]) found[n++] = i;
+    }
+    return found;
+  }();
+  template <part Part, int Pass = 0>
+  static constexpr auto indices() {
+    return std::make_index_sequence<listed<Part, Pass>.size()>{};
+  }
 
   /// The value of instruction I: a constant, a bound slot, or computed earlier.
   template <class V, int I>
@@ -124,101 +169,119 @@ struct executor {
     }
   }
 
+  /// Instruction I is only of use where a condition of the deployment holds (or does not): it feeds, through nothing but
+  /// operations with one user each, one branch of a `select` on that condition.
+  struct guard {
+    int condition = -1;  ///< instruction; -1: always of use
+    bool holds = true;
+  };
+  static constexpr guard guard_of(int i) {
+    for (;;) {
+      int user = -1;
+      for (const int output : tape.outputs) {
+        if (output == i) return {};
+      }
+      for (int u = i + 1; u < size; ++u) {
+        const instruction& one = tape.code[static_cast<std::size_t>(u)];
+        const int uses = (one.a == i) + (one.b == i) + (one.c == i);
+        if (uses == 0) continue;
+        if (user >= 0 || uses > 1 || is_reduction(one.op)) return {};
+        user = u;
+      }
+      if (user < 0) return {};
+      const instruction& one = tape.code[static_cast<std::size_t>(user)];
+      if (one.op == operation::select && one.a != i) {
+        const instruction& condition = tape.code[static_cast<std::size_t>(one.a)];
+        if (condition.varies == level::deployment) return {one.a, one.b == i};
+      }
+      i = user;
+    }
+  }
+  static constexpr bool costly(operation op) {
+    return op == operation::exponential || op == operation::logarithm || op == operation::logarithm_1p;
+  }
+
+  /// The value of instruction I from its operands. A select keeps one branch and computes both, but a costly function
+  /// in the branch that no step of this deployment keeps is not called.
+  template <class V, int I>
+  RAFTER_ALWAYS_INLINE static constexpr V compute(const double* slots, const V* values) {
+    if constexpr (costly(at<I>.op)) {
+      constexpr guard by = guard_of(I);
+      if constexpr (by.condition >= 0) {
+        if ((operand<double, by.condition>(slots, nullptr) != 0.0) != by.holds) return V{};
+      }
+    }
+    return apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values), operand<V, at<I>.b>(slots, values),
+                                            operand<V, at<I>.c>(slots, values));
+  }
+
   // -- deployment level: once per deployment ---------------------------------------------------------------------
 
   template <int I, class Deployment>
   RAFTER_ALWAYS_INLINE static constexpr void bind_one(double* slots, const Deployment& deployment) {
-    if constexpr (at<I>.varies == level::deployment) {
-      if constexpr (at<I>.op == operation::leaf) {
-        slots[at<I>.slot] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.deployment(deployment);
-      } else {
-        slots[at<I>.slot] = apply<at<I>.op, at<I>.detail, double>(operand<double, at<I>.a>(slots, nullptr),
-                                                                 operand<double, at<I>.b>(slots, nullptr),
-                                                                 operand<double, at<I>.c>(slots, nullptr));
-      }
+    if constexpr (at<I>.op == operation::leaf) {
+      slots[at<I>.slot] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.deployment(deployment);
+    } else {
+      slots[at<I>.slot] = compute<double, I>(slots, nullptr);
     }
   }
   template <class Deployment>
   RAFTER_ALWAYS_INLINE static constexpr void bind(double* slots, const Deployment& deployment) {
-    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
-      const int order[] = {0, (bind_one<I>(slots, deployment), 0)...};
+    [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
+      const int order[] = {0, (bind_one<listed<part::deployment>[K]>(slots, deployment), 0)...};
       (void)order;
-    }(all{});
+    }(indices<part::deployment>());
   }
 
   // -- one step ----------------------------------------------------------------------------------------------------
 
-  template <int I, int Phase, class Record>
+  template <int I, class Record>
   RAFTER_ALWAYS_INLINE static constexpr void step_one(const double* slots, double* values, const Record& record) {
-    if constexpr (at<I>.varies == level::step && at<I>.phase == Phase && !is_reduction(at<I>.op)) {
-      if constexpr (at<I>.op == operation::leaf) {
-        values[I] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.step(record);
-      } else {
-        values[I] = apply<at<I>.op, at<I>.detail, double>(operand<double, at<I>.a>(slots, values),
-                                                         operand<double, at<I>.b>(slots, values),
-                                                         operand<double, at<I>.c>(slots, values));
-      }
+    if constexpr (at<I>.op == operation::leaf) {
+      values[I] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.step(record);
+    } else {
+      values[I] = compute<double, I>(slots, values);
     }
   }
 
-  template <int I, int Phase, class Request>
+  template <int I, class Request>
   RAFTER_ALWAYS_INLINE static constexpr void request_one(const double* slots, double* values, const Request& request) {
-    if constexpr (at<I>.varies == level::request && at<I>.phase <= Phase) {
-      if constexpr (at<I>.op == operation::leaf) {
-        values[I] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.request(request);
-      } else {
-        values[I] = apply<at<I>.op, at<I>.detail, double>(operand<double, at<I>.a>(slots, values),
-                                                         operand<double, at<I>.b>(slots, values),
-                                                         operand<double, at<I>.c>(slots, values));
-      }
+    if constexpr (at<I>.op == operation::leaf) {
+      values[I] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.request(request);
+    } else {
+      values[I] = compute<double, I>(slots, values);
     }
   }
 
-  /// The reductions that pass `Phase` over the requests completes.
-  template <int Phase>
-  static constexpr auto reductions_of_pass = [] {
-    constexpr std::size_t count = [] {
-      std::size_t n = 0;
-      for (const instruction& one : tape.code) n += is_reduction(one.op) && one.phase == Phase + 1;
-      return n;
-    }();
-    std::array<int, count> found{};
-    std::size_t n = 0;
-    for (int i = 0; i < size; ++i) {
-      const instruction& one = tape.code[static_cast<std::size_t>(i)];
-      if (is_reduction(one.op) && one.phase == Phase + 1) found[n++] = i;
-    }
-    return found;
-  }();
+  template <int I, class Accumulator, class Request>
+  RAFTER_ALWAYS_INLINE static constexpr void add_one(Accumulator& state, const double* slots, const double* values,
+                                                     const Request& request) {
+    if (binding::template in_domain<at<I>.domain>(request)) state.add(operand<double, at<I>.a>(slots, values));
+  }
 
-  template <int Phase, class Record, int... I, std::size_t... R>
+  template <int Pass, class Record, std::size_t... K, std::size_t... R>
   RAFTER_ALWAYS_INLINE static constexpr void pass(const double* slots, double* values, const Record& record,
-                                                  std::integer_sequence<int, I...>, std::index_sequence<R...>) {
-    constexpr const auto& reductions = reductions_of_pass<Phase>;
+                                                  std::index_sequence<K...>, std::index_sequence<R...>) {
+    constexpr const auto& needed = listed<part::request, Pass>;
+    constexpr const auto& reductions = listed<part::reductions, Pass>;
     std::tuple<accumulator<at<reductions[R]>.op>...> state;
     for (const auto& request : binding::requests(record)) {
-      const int order[] = {0, (request_one<I, Phase>(slots, values, request), 0)...};
+      const int order[] = {0, (request_one<needed[K]>(slots, values, request), 0)...,
+                           (add_one<reductions[R]>(std::get<R>(state), slots, values, request), 0)...};
       (void)order;
-      const auto add = [&]<std::size_t K>(std::integral_constant<std::size_t, K>) RAFTER_INLINE_LAMBDA {
-        constexpr int r = reductions[K];
-        if (binding::template in_domain<at<r>.domain>(request)) {
-          std::get<K>(state).add(operand<double, at<r>.a>(slots, values));
-        }
-      };
-      (add(std::integral_constant<std::size_t, R>{}), ...);
     }
     ((values[reductions[R]] = std::get<R>(state).result()), ...);
   }
 
-  template <int Phase, class Record>
+  template <int Pass, class Record>
   RAFTER_ALWAYS_INLINE static constexpr void phase(const double* slots, double* values, const Record& record) {
-    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
-      const int order[] = {0, (step_one<I, Phase>(slots, values, record), 0)...};
+    [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
+      const int order[] = {0, (step_one<listed<part::step, Pass>[K]>(slots, values, record), 0)...};
       (void)order;
-    }(all{});
-    if constexpr (Phase < tape.phases) {
-      pass<Phase>(slots, values, record, all{}, std::make_index_sequence<reductions_of_pass<Phase>.size()>{});
-      phase<Phase + 1>(slots, values, record);
+    }(indices<part::step, Pass>());
+    if constexpr (Pass < tape.phases) {
+      pass<Pass>(slots, values, record, indices<part::request, Pass>(), indices<part::reductions, Pass>());
+      phase<Pass + 1>(slots, values, record);
     }
   }
 
@@ -227,10 +290,7 @@ struct executor {
   RAFTER_ALWAYS_INLINE static constexpr void step(const double* slots, const Record& record, Take&& take) {
     double values[static_cast<std::size_t>(size > 0 ? size : 1)]{};
     phase<0>(slots, values, record);
-    [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
-      (take(std::integral_constant<int, static_cast<int>(K)>{},
-            operand<double, tape.outputs[K]>(slots, values)), ...);
-    }(std::make_index_sequence<Plan::outputs>{});
+    outputs<double>(slots, values, take);
   }
 
   /// The reductions of one step: `take(std::integral_constant<int, I>, value)` for each reduction instruction I.
@@ -238,14 +298,7 @@ struct executor {
   RAFTER_ALWAYS_INLINE static constexpr void reductions(const double* slots, const Record& record, Take&& take) {
     double values[static_cast<std::size_t>(size > 0 ? size : 1)]{};
     phase<0>(slots, values, record);
-    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
-      const auto give = [&](auto index) RAFTER_INLINE_LAMBDA {
-        constexpr int i = decltype(index)::value;
-        if constexpr (is_reduction(at<i>.op)) take(index, values[i]);
-      };
-      const int order[] = {0, (give(std::integral_constant<int, I>{}), 0)...};
-      (void)order;
-    }(all{});
+    give_reductions<0>(values, take);
   }
 
   // -- columns -----------------------------------------------------------------------------------------------------
@@ -255,14 +308,10 @@ struct executor {
                                               std::size_t row) {
     if constexpr (is_reduction(at<I>.op)) {
       values[I] = load<V>(columns.template reduced<I>() + row);
-    } else if constexpr (at<I>.varies == level::step) {
-      if constexpr (at<I>.op == operation::leaf) {
-        values[I] = load<V>(columns.template column<at<I>.leaf>() + row);
-      } else {
-        values[I] = apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values),
-                                                    operand<V, at<I>.b>(slots, values),
-                                                    operand<V, at<I>.c>(slots, values));
-      }
+    } else if constexpr (at<I>.op == operation::leaf) {
+      values[I] = load<V>(columns.template column<at<I>.leaf>() + row);
+    } else {
+      values[I] = compute<V, I>(slots, values);
     }
   }
 
@@ -270,13 +319,32 @@ struct executor {
   template <class V, class Columns, class Take>
   RAFTER_ALWAYS_INLINE static void rows(const double* slots, const Columns& columns, std::size_t row, Take&& take) {
     V values[static_cast<std::size_t>(size > 0 ? size : 1)];
-    [&]<int... I>(std::integer_sequence<int, I...>) RAFTER_INLINE_LAMBDA {
-      const int order[] = {0, (column_one<I, V>(slots, values, columns, row), 0)...};
-      (void)order;
-    }(all{});
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
-      (take(std::integral_constant<int, static_cast<int>(K)>{}, operand<V, tape.outputs[K]>(slots, values)), ...);
+      const int order[] = {0, (column_one<listed<part::columns>[K], V>(slots, values, columns, row), 0)...};
+      (void)order;
+    }(indices<part::columns>());
+    outputs<V>(slots, values, take);
+  }
+
+ private:
+  template <class V, class Take>
+  RAFTER_ALWAYS_INLINE static constexpr void outputs(const double* slots, const V* values, Take& take) {
+    [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
+      const int order[] = {0, (take(std::integral_constant<int, static_cast<int>(K)>{},
+                                    operand<V, tape.outputs[K]>(slots, values)), 0)...};
+      (void)order;
     }(std::make_index_sequence<Plan::outputs>{});
+  }
+  template <int Pass, class Take>
+  RAFTER_ALWAYS_INLINE static constexpr void give_reductions(const double* values, Take& take) {
+    if constexpr (Pass < tape.phases) {
+      [&]<std::size_t... R>(std::index_sequence<R...>) RAFTER_INLINE_LAMBDA {
+        constexpr const auto& found = listed<part::reductions, Pass>;
+        const int order[] = {0, (take(std::integral_constant<int, found[R]>{}, values[found[R]]), 0)...};
+        (void)order;
+      }(indices<part::reductions, Pass>());
+      give_reductions<Pass + 1>(values, take);
+    }
   }
 };
 

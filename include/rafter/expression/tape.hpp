@@ -202,6 +202,12 @@ constexpr int lower(Builder& out) {
         instruction folded;
         if (fold_binary(made.op, out.at(made.a).value, out.at(made.b).value, folded.value)) return out.emit(folded);
       }
+      // x · 1, 1 · x and x / 1 are x, bit for bit: units such as `per_token` cost nothing.
+      const auto is_one = [&](int i) {
+        return out.at(i).op == operation::constant && out.at(i).varies == level::constant && out.at(i).value == 1.0;
+      };
+      if (made.op == operation::multiply && is_one(made.a)) return made.b;
+      if ((made.op == operation::multiply || made.op == operation::divide) && is_one(made.b)) return made.a;
       if (made.varies == level::constant) made.varies = level::deployment;  // not folded: computed when bound
       return out.emit(made);
     }

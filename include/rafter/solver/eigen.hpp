@@ -27,13 +27,14 @@ array_design design_of(const Eigen::DenseBase<Matrix>& columns, const Eigen::Den
   static_assert((int{Matrix::Flags} & int{Eigen::DirectAccessBit}) != 0 &&
                     (int{Vector::Flags} & int{Eigen::DirectAccessBit}) != 0,
                 "rafter: a design refers to memory; evaluate the Eigen expression into a matrix first");
-  static_assert(!Matrix::IsRowMajor || Matrix::ColsAtCompileTime == 1, "rafter: a design refers to columns in memory");
+  static_assert(!Matrix::IsRowMajor || Matrix::ColsAtCompileTime == 1,
+                "rafter: a design refers to columns in memory");
   if (x.rows() != y.size() || x.innerStride() != 1 || y.innerStride() != 1) {
     throw solver_error("rafter: design of an Eigen matrix: " + std::to_string(x.rows()) + " rows, " +
                        std::to_string(y.size()) + " targets, strides " + std::to_string(x.innerStride()) + " and " +
                        std::to_string(y.innerStride()));
   }
-  return {static_cast<std::size_t>(x.rows()), static_cast<std::size_t>(x.cols()), x.data(), y.data(), nullptr,
+  return {static_cast<std::size_t>(x.rows()),       static_cast<std::size_t>(x.cols()), x.data(), y.data(), nullptr,
           static_cast<std::size_t>(x.outerStride())};
 }
 

@@ -81,7 +81,8 @@ namespace rafter {
 
 RAFTER_NUMERICS_FUNCTION linear_solution least_squares_extended::solve(const normal_equations& equations,
                                                                        const design* second_pass) const {
-  if (second_pass == nullptr) throw solver_error("rafter: least squares, extended precision: needs the rows of the fit");
+  if (second_pass == nullptr)
+    throw solver_error("rafter: least squares, extended precision: needs the rows of the fit");
   std::vector<double> s, c;
   const detail::reduced_problem problem = detail::describe(equations, intercept, false, s, c);
   if (!problem.finite) return detail::no_solution(problem, fit_status::non_finite);
@@ -109,8 +110,9 @@ RAFTER_NUMERICS_FUNCTION linear_solution least_squares_extended::solve(const nor
   const double pivot = detail::extended_cholesky(gram, n);
   const bool dependent = problem.doubtful || !(pivot > 1e-26 * static_cast<double>(n)) || problem.rows < n;
   if (dependent) {
-    return solve_least_squares(equations, second_pass,
-                               {.intercept = intercept, .standardise = intercept, .method = least_squares_method::qr});
+    return solve_least_squares(
+        equations, second_pass,
+        {.intercept = intercept, .standardise = intercept, .method = least_squares_method::qr});
   }
   detail::extended_solve(gram, n, b);
 

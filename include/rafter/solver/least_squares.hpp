@@ -34,13 +34,20 @@ enum class fit_status {
 
 constexpr std::string_view text_of(fit_status status) {
   switch (status) {
-    case fit_status::ok: return "ok";
-    case fit_status::refined: return "refined";
-    case fit_status::rank_deficient: return "rank deficient";
-    case fit_status::ill_conditioned: return "ill conditioned";
-    case fit_status::too_few_rows: return "too few rows";
-    case fit_status::non_finite: return "non-finite sums";
-    case fit_status::not_converged: return "not converged";
+    case fit_status::ok:
+      return "ok";
+    case fit_status::refined:
+      return "refined";
+    case fit_status::rank_deficient:
+      return "rank deficient";
+    case fit_status::ill_conditioned:
+      return "ill conditioned";
+    case fit_status::too_few_rows:
+      return "too few rows";
+    case fit_status::non_finite:
+      return "non-finite sums";
+    case fit_status::not_converged:
+      return "not converged";
   }
   return "unknown";
 }
@@ -58,21 +65,28 @@ enum class solution_path {
 
 constexpr std::string_view text_of(solution_path path) {
   switch (path) {
-    case solution_path::none: return "none";
-    case solution_path::gram: return "gram";
-    case solution_path::gram_refined: return "gram, refined";
-    case solution_path::qr: return "qr";
-    case solution_path::svd: return "svd";
-    case solution_path::active_set: return "active set";
-    case solution_path::extended: return "extended precision";
+    case solution_path::none:
+      return "none";
+    case solution_path::gram:
+      return "gram";
+    case solution_path::gram_refined:
+      return "gram, refined";
+    case solution_path::qr:
+      return "qr";
+    case solution_path::svd:
+      return "svd";
+    case solution_path::active_set:
+      return "active set";
+    case solution_path::extended:
+      return "extended precision";
   }
   return "unknown";
 }
 
 /// A fitted linear model, in the units of the raw columns: prediction = intercept + Σ coefficients[j]·x[j].
 struct linear_solution {
-  std::vector<double> coefficients;     ///< p; 0 for constant columns
-  double intercept = 0.0;               ///< see least_squares_options::standardise for fits without one
+  std::vector<double> coefficients;  ///< p; 0 for constant columns
+  double intercept = 0.0;            ///< see least_squares_options::standardise for fits without one
   /// p. From sigma²(XᵀX)⁻¹, for a penalty sigma² A⁻¹XᵀXA⁻¹ with A = XᵀX + penalty (the bias is not in it).
   /// Infinite where the data do not determine the coefficient or no degrees of freedom are left; never NaN.
   std::vector<double> standard_errors;
@@ -125,14 +139,12 @@ struct least_squares_options {
 
 namespace detail {
 /// A reference to a callable; lives as long as the callable.
-template <class Signature>
-class function_ref;
-template <class Result, class... Arguments>
-class function_ref<Result(Arguments...)> {
+template <class Signature> class function_ref;
+template <class Result, class... Arguments> class function_ref<Result(Arguments...)> {
  public:
   template <class Callable>
-    requires(!std::is_same_v<std::remove_cvref_t<Callable>, function_ref>)
-  function_ref(Callable&& callable)  // NOLINT: converts on purpose
+  requires(!std::is_same_v<std::remove_cvref_t<Callable>, function_ref>)
+      function_ref(Callable&& callable)  // NOLINT: converts on purpose
       : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
         call_([](void* object, Arguments... arguments) -> Result {
           return (*static_cast<std::remove_reference_t<Callable>*>(object))(arguments...);
@@ -187,8 +199,7 @@ class design {
 
   /// The refinement pass. With r = y − at_centre − Σ coefficients[j]·(x_j − centre[j]):
   /// gradient[j] = Σ w (x_j − centre[j]) r for j < p, gradient[p] = Σ w r. @returns Σ w r²
-  virtual double gradient(const double* coefficients, double at_centre, const double* centre,
-                          double* out) const {
+  virtual double gradient(const double* coefficients, double at_centre, const double* centre, double* out) const {
     const std::size_t p = columns();
     std::fill(out, out + p + 1, 0.0);
     double squares = 0.0;
@@ -222,8 +233,9 @@ class array_design final : public design {
  public:
   /// @param x  column-major, column j at x + j·stride (0: stride = rows)
   /// @param weight, x_low, y_low  as in design_block; may be null
-  array_design(std::size_t rows, std::size_t columns, const double* x, const double* y, const double* weight = nullptr,
-               std::size_t stride = 0, const double* x_low = nullptr, const double* y_low = nullptr)
+  array_design(std::size_t rows, std::size_t columns, const double* x, const double* y,
+               const double* weight = nullptr, std::size_t stride = 0, const double* x_low = nullptr,
+               const double* y_low = nullptr)
       : rows_(rows), columns_(columns), all_{rows, x, stride == 0 ? rows : stride, y, weight, x_low, y_low} {}
 
   std::size_t rows() const override { return rows_; }
@@ -253,10 +265,10 @@ class array_design final : public design {
 /// Adds, subtracts and moves to another shift, so that the fits of all folds come from one pass over the rows.
 /// Shift every column by one row of the data: a constant column's sums are then exactly zero.
 struct normal_equations {
-  std::size_t columns = 0;     ///< p
-  std::size_t rows = 0;        ///< number of rows (not the sum of weights: that is gram[0])
-  std::vector<double> gram;    ///< (p+2)², row-major
-  std::vector<double> shift;   ///< p+1: the columns', then the target's
+  std::size_t columns = 0;    ///< p
+  std::size_t rows = 0;       ///< number of rows (not the sum of weights: that is gram[0])
+  std::vector<double> gram;   ///< (p+2)², row-major
+  std::vector<double> shift;  ///< p+1: the columns', then the target's
   /// p+2: the largest each diagonal entry has ever been, here or in what it was merged and subtracted from. What is
   /// smaller than its rounding errors is noise, not variation.
   std::vector<double> largest;

@@ -15,14 +15,15 @@ namespace rafter {
 /// `solve(equations, second_pass)` returns coefficients in raw units; `second_pass` may be null unless
 /// `needs_rows` is true. Axioms: the same arguments give the same bits; permuting columns permutes coefficients (to
 /// rounding) where they are determined; numerical trouble is a status, never an exception.
-/// Shortest model: struct { static constexpr bool needs_rows; std::string name() const; linear_solution solve(…) const; }
+/// Shortest model: struct { static constexpr bool needs_rows; std::string name() const; linear_solution solve(…)
+/// const; }
 template <class S>
-concept linear_solver =
-    std::copyable<S> && requires(const S& solver, const normal_equations& equations, const design* second_pass) {
-      { solver.name() } -> std::convertible_to<std::string>;
-      { S::needs_rows } -> std::convertible_to<bool>;
-      { solver.solve(equations, second_pass) } -> std::same_as<linear_solution>;
-    };
+concept linear_solver = std::copyable<S> &&
+    requires(const S& solver, const normal_equations& equations, const design* second_pass) {
+  { solver.name() } -> std::convertible_to<std::string>;
+  { S::needs_rows } -> std::convertible_to<bool>;
+  { solver.solve(equations, second_pass) } -> std::same_as<linear_solution>;
+};
 
 namespace detail {
 /// Shortest text that reads as the number in a name: 1, 0.001, 1e-07.

@@ -22,8 +22,7 @@ namespace rafter {
 /// digits, on the width of the target's packs. Two moments may be added and subtracted when their shifts are equal.
 ///
 /// Upper-triangular loop of register blocks; PERFORMANCE.md §2 has the measurements behind the block sizes.
-template <std::size_t Columns, std::size_t Width = pack_width>
-class moments {
+template <std::size_t Columns, std::size_t Width = pack_width> class moments {
   static_assert(Columns > 0, "rafter: moments need at least one column");
   static_assert(Width == pack_width, "rafter: the width names the target and cannot be chosen");
 
@@ -76,10 +75,17 @@ class moments {
     std::size_t j = i;
     for (; j + block_columns <= Columns; j += block_columns) block<Rows, block_columns>(tile, packs, i, j);
     switch (Columns - j) {
-      case 1: block<Rows, 1>(tile, packs, i, j); break;
-      case 2: block<Rows, 2>(tile, packs, i, j); break;
-      case 3: block<Rows, 3>(tile, packs, i, j); break;
-      default: break;
+      case 1:
+        block<Rows, 1>(tile, packs, i, j);
+        break;
+      case 2:
+        block<Rows, 2>(tile, packs, i, j);
+        break;
+      case 3:
+        block<Rows, 3>(tile, packs, i, j);
+        break;
+      default:
+        break;
     }
   }
 

@@ -15,13 +15,15 @@ namespace rafter {
 /// `linear_solution::at_bound` and have standard error 0: the standard errors take the passive set as given.
 struct non_negative_least_squares {
   bool intercept = true;
-  /// Also keeps the intercept >= 0. (When it is not so by itself, the best fit has none at all: the problem is convex.)
+  /// Also keeps the intercept >= 0. (When it is not so by itself, the best fit has none at all: the problem is
+  /// convex.)
   bool non_negative_intercept = false;
 
   static constexpr bool needs_rows = false;
   std::string name() const {
-    return std::string("non-negative least squares") +
-           (!intercept ? ", no intercept" : non_negative_intercept ? ", non-negative intercept" : "");
+    return std::string("non-negative least squares") + (!intercept               ? ", no intercept"
+                                                        : non_negative_intercept ? ", non-negative intercept"
+                                                                                 : "");
   }
   linear_solution solve(const normal_equations& equations, const design* second_pass = nullptr) const;
 };

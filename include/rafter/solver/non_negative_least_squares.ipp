@@ -13,9 +13,9 @@
 namespace rafter::detail {
 
 // Least squares over some columns of a (m × q, column-major, unit columns); empty when they are dependent.
-RAFTER_NUMERICS_FUNCTION std::vector<double> solve_subset(const std::vector<double>& a, std::size_t m,
-                                                          const std::vector<double>& rhs,
-                                                          const std::vector<std::size_t>& columns, double tolerance) {
+RAFTER_COLD_FUNCTION std::vector<double> solve_subset(const std::vector<double>& a, std::size_t m,
+                                                      const std::vector<double>& rhs,
+                                                      const std::vector<std::size_t>& columns, double tolerance) {
   const std::size_t q = columns.size();
   if (q > m) return {};
   std::vector<double> x(m * q), tau(q), b = rhs, solution(q);
@@ -32,9 +32,9 @@ RAFTER_NUMERICS_FUNCTION std::vector<double> solve_subset(const std::vector<doub
 }
 
 // Lawson-Hanson over unit columns: which of them are positive. @returns false at the iteration limit.
-RAFTER_NUMERICS_FUNCTION bool find_passive(const std::vector<double>& a, std::size_t m, std::size_t q,
-                                           const std::vector<double>& rhs, double tolerance,
-                                           std::vector<std::size_t>& passive) {
+RAFTER_COLD_FUNCTION bool find_passive(const std::vector<double>& a, std::size_t m, std::size_t q,
+                                       const std::vector<double>& rhs, double tolerance,
+                                       std::vector<std::size_t>& passive) {
   passive.clear();
   std::vector<double> x(q, 0.0), gradient(q), residual(m);
   std::vector<bool> refused(q, false);
@@ -87,8 +87,8 @@ RAFTER_NUMERICS_FUNCTION bool find_passive(const std::vector<double>& a, std::si
 
 namespace rafter {
 
-RAFTER_NUMERICS_FUNCTION linear_solution non_negative_least_squares::solve(const normal_equations& equations,
-                                                                           const design* second_pass) const {
+RAFTER_COLD_FUNCTION linear_solution non_negative_least_squares::solve(const normal_equations& equations,
+                                                                       const design* second_pass) const {
   detail::reduced_problem problem = second_pass != nullptr
                                         ? detail::reduce_rows(*second_pass, equations, intercept, false)
                                         : detail::reduce_gram(equations, intercept, false);
@@ -112,7 +112,8 @@ RAFTER_NUMERICS_FUNCTION linear_solution non_negative_least_squares::solve(const
   detail::reduced_problem of_passive = problem;
   std::fill(of_passive.constant.begin(), of_passive.constant.end(), true);
   for (const std::size_t a : passive) of_passive.constant[active[a]] = false;
-  linear_solution solution = detail::solve_by_qr(of_passive, {.intercept = intercept, .standardise = false}, tolerance);
+  linear_solution solution =
+      detail::solve_by_qr(of_passive, {.intercept = intercept, .standardise = false}, tolerance);
   solution.path = solution_path::active_set;
   for (std::size_t a = 0; a < active.size(); ++a) {
     const std::size_t j = active[a];

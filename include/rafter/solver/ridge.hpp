@@ -35,8 +35,7 @@ struct ridge_with {
 static_assert(linear_solver<ridge_with>);
 
 /// The same with the penalty in the type: `ridge<1>`, or any constant with a conversion to double (`ridge<0.001_c>`).
-template <auto Alpha, bool Standardise = true, bool Intercept = true>
-struct ridge {
+template <auto Alpha, bool Standardise = true, bool Intercept = true> struct ridge {
   static constexpr double alpha = static_cast<double>(Alpha);
   static_assert(alpha >= 0.0, "rafter: the penalty of a ridge regression is not negative");
   static constexpr bool needs_rows = false;

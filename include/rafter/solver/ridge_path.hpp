@@ -14,7 +14,7 @@ namespace rafter {
 /// What one penalty costs on rows that were not fitted.
 struct ridge_score {
   double alpha = 0.0;
-  double mean_squared_leave_one_out = 0.0;  ///< (weighted) mean of (y_i − ŷ_(−i))²
+  double mean_squared_leave_one_out = 0.0;    ///< (weighted) mean of (y_i − ŷ_(−i))²
   double generalised_cross_validation = 0.0;  ///< n·RSS/(n − trace of the hat matrix)²; infinite when saturated
   double effective_parameters = 0.0;          ///< trace of the hat matrix, the intercept included
   double residual_sum_of_squares = 0.0;

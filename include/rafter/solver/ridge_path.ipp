@@ -95,7 +95,8 @@ RAFTER_NUMERICS_FUNCTION void ridge_path::visit(const design& rows, const std::v
   });
 }
 
-RAFTER_NUMERICS_FUNCTION std::vector<double> ridge_path::leave_one_out_errors(const design& rows, double alpha) const {
+RAFTER_NUMERICS_FUNCTION std::vector<double> ridge_path::leave_one_out_errors(const design& rows,
+                                                                              double alpha) const {
   std::vector<double> errors(rows.rows());
   visit(rows, {alpha}, [&](std::size_t, std::size_t i, double residual, double rest, double) {
     errors[i] = rest > 0.0 ? residual / rest : std::numeric_limits<double>::infinity();

@@ -21,8 +21,8 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
 
 namespace detail {
 
-/// A least-squares problem of few rows that has the solutions of the whole one: ‖y − b₀ − X b‖² = ‖rhs − T b‖² + rest,
-/// b₀ eliminated where the columns are centred.
+/// A least-squares problem of few rows that has the solutions of the whole one: ‖y − b₀ − X b‖² = ‖rhs − T b‖² +
+/// rest, b₀ eliminated where the columns are centred.
 struct reduced_problem {
   std::size_t columns = 0;  ///< p
   std::size_t height = 0;   ///< m, rows of T
@@ -52,26 +52,25 @@ RAFTER_NUMERICS_FUNCTION reduced_problem describe(const normal_equations& equati
 
 /// The reduced problem by an eigendecomposition of the (unit-diagonal) Gram matrix. Keeps half the digits of a
 /// nearly dependent direction.
-RAFTER_NUMERICS_FUNCTION reduced_problem reduce_gram(const normal_equations& equations, bool intercept,
-                                                     bool standardise);
+RAFTER_COLD_FUNCTION reduced_problem reduce_gram(const normal_equations& equations, bool intercept, bool standardise);
 
 /// The reduced problem by a streamed Householder QR of the rows: one pass, nothing materialised, no squared
 /// condition number. The sums only supply centres to shift by.
-RAFTER_NUMERICS_FUNCTION reduced_problem reduce_rows(const design& rows, const normal_equations& equations,
-                                                     bool intercept, bool standardise);
+RAFTER_COLD_FUNCTION reduced_problem reduce_rows(const design& rows, const normal_equations& equations,
+                                                 bool intercept, bool standardise);
 
 /// Smallest Cholesky pivot of the unit-diagonal Gram matrix of the non-constant columns, <= 0 if it has none.
-RAFTER_NUMERICS_FUNCTION double smallest_pivot(const normal_equations& equations, bool intercept, bool standardise);
+RAFTER_COLD_FUNCTION double smallest_pivot(const normal_equations& equations, bool intercept, bool standardise);
 
 /// Solves a reduced problem; minimum norm where `tolerance` finds it rank deficient.
-RAFTER_NUMERICS_FUNCTION linear_solution solve_by_qr(const reduced_problem& problem,
-                                                     const least_squares_options& options, double tolerance);
-RAFTER_NUMERICS_FUNCTION linear_solution solve_by_svd(const reduced_problem& problem,
-                                                      const least_squares_options& options, double tolerance);
-RAFTER_NUMERICS_FUNCTION linear_solution no_solution(const reduced_problem& problem, fit_status status);
+RAFTER_COLD_FUNCTION linear_solution solve_by_qr(const reduced_problem& problem, const least_squares_options& options,
+                                                 double tolerance);
+RAFTER_COLD_FUNCTION linear_solution solve_by_svd(const reduced_problem& problem,
+                                                  const least_squares_options& options, double tolerance);
+RAFTER_COLD_FUNCTION linear_solution no_solution(const reduced_problem& problem, fit_status status);
 RAFTER_NUMERICS_FUNCTION std::vector<std::size_t> active_columns(const reduced_problem& problem);
 /// Below this, relative, a pivot of the QR of the reduced problem is rounding.
-RAFTER_NUMERICS_FUNCTION double rank_tolerance(const reduced_problem& problem);
+RAFTER_COLD_FUNCTION double rank_tolerance(const reduced_problem& problem);
 
 /// value − Σ a[j]·b[j] with the products and the sum exact to one rounding or so.
 RAFTER_NUMERICS_FUNCTION double minus_dot(double value, const std::vector<double>& a, const std::vector<double>& b);

@@ -51,7 +51,8 @@ RAFTER_NUMERICS_FUNCTION reduced_problem describe(const normal_equations& equati
   problem.deviation.assign(p, 1.0);
   s.assign(p * p, 0.0);
   c.assign(p, 0.0);
-  problem.finite = std::all_of(equations.gram.begin(), equations.gram.end(), [](double v) { return std::isfinite(v); });
+  problem.finite =
+      std::all_of(equations.gram.begin(), equations.gram.end(), [](double v) { return std::isfinite(v); });
   if (!problem.finite || !(weight > 0.0)) return problem;
 
   // Offsets of the means from the shift; entry p is the target's.
@@ -105,8 +106,8 @@ RAFTER_NUMERICS_FUNCTION std::vector<std::size_t> active_columns(const reduced_p
   return active;
 }
 
-RAFTER_NUMERICS_FUNCTION reduced_problem reduce_gram(const normal_equations& equations, bool intercept,
-                                                     bool standardise) {
+RAFTER_COLD_FUNCTION reduced_problem reduce_gram(const normal_equations& equations, bool intercept,
+                                                 bool standardise) {
   std::vector<double> s, c;
   reduced_problem problem = describe(equations, intercept, standardise, s, c);
   const std::size_t p = problem.columns;
@@ -137,8 +138,8 @@ RAFTER_NUMERICS_FUNCTION reduced_problem reduce_gram(const normal_equations& equ
   return problem;
 }
 
-RAFTER_NUMERICS_FUNCTION reduced_problem reduce_rows(const design& rows, const normal_equations& equations,
-                                                     bool intercept, bool standardise) {
+RAFTER_COLD_FUNCTION reduced_problem reduce_rows(const design& rows, const normal_equations& equations,
+                                                 bool intercept, bool standardise) {
   std::vector<double> s, c;
   reduced_problem problem = describe(equations, intercept, standardise, s, c);
   const std::size_t p = rows.columns();
@@ -198,10 +199,12 @@ RAFTER_NUMERICS_FUNCTION reduced_problem reduce_rows(const design& rows, const n
   for (std::size_t k = skip; k < m + skip; ++k) problem.rhs[k - skip] = target[k];
   problem.rest = target[p + 1] * target[p + 1];
   if (problem.centred && !intercept) problem.rest += problem.weight * problem.target_mean * problem.target_mean;
-  problem.target_squares = std::inner_product(problem.rhs.begin(), problem.rhs.end(), problem.rhs.begin(), problem.rest);
+  problem.target_squares =
+      std::inner_product(problem.rhs.begin(), problem.rhs.end(), problem.rhs.begin(), problem.rest);
   problem.doubtful = false;
   find_constants(problem, squares, centred_squares, noise);
-  for (const std::size_t j : problem.constant_columns) std::fill_n(problem.t.begin() + static_cast<std::ptrdiff_t>(j * m), m, 0.0);
+  for (const std::size_t j : problem.constant_columns)
+    std::fill_n(problem.t.begin() + static_cast<std::ptrdiff_t>(j * m), m, 0.0);
   return problem;
 }
 
@@ -227,7 +230,7 @@ RAFTER_NUMERICS_FUNCTION void solve_scaled(const scaled_factor& f, std::vector<d
   for (std::size_t a = 0; a < q; ++a) b[a] *= f.unit[a];
 }
 
-RAFTER_NUMERICS_FUNCTION double smallest_pivot(const normal_equations& equations, bool intercept, bool standardise) {
+RAFTER_COLD_FUNCTION double smallest_pivot(const normal_equations& equations, bool intercept, bool standardise) {
   std::vector<double> s, c;
   const reduced_problem problem = describe(equations, intercept, standardise, s, c);
   if (!problem.finite || problem.doubtful) return 0.0;
@@ -282,8 +285,10 @@ RAFTER_NUMERICS_FUNCTION void finish_solution(linear_solution& solution, const r
   }
   // A penalty settles a constant column's coefficient at exactly 0.
   for (const std::size_t j : problem.constant_columns) {
-    if (options.alpha > 0.0) solution.standard_errors[j] = 0.0;
-    else if (problem.centred && problem.mean[j] != 0.0) all = false;
+    if (options.alpha > 0.0)
+      solution.standard_errors[j] = 0.0;
+    else if (problem.centred && problem.mean[j] != 0.0)
+      all = false;
   }
   if (problem.centred && all) {
     const double of_target = options.intercept ? 1.0 / problem.weight : 0.0;
@@ -313,9 +318,9 @@ RAFTER_NUMERICS_FUNCTION double sandwich(std::vector<double>& inverse, const std
 }
 
 // The reduced problem's columns in units of the penalty, active ones only, m × q column-major.
-RAFTER_NUMERICS_FUNCTION std::vector<double> in_penalty_units(const reduced_problem& problem,
-                                                              const std::vector<std::size_t>& active,
-                                                              const std::vector<double>& scale, std::size_t height) {
+RAFTER_COLD_FUNCTION std::vector<double> in_penalty_units(const reduced_problem& problem,
+                                                          const std::vector<std::size_t>& active,
+                                                          const std::vector<double>& scale, std::size_t height) {
   std::vector<double> matrix(height * active.size(), 0.0);
   for (std::size_t a = 0; a < active.size(); ++a) {
     for (std::size_t i = 0; i < problem.height; ++i) {
@@ -325,11 +330,11 @@ RAFTER_NUMERICS_FUNCTION std::vector<double> in_penalty_units(const reduced_prob
   return matrix;
 }
 
-RAFTER_NUMERICS_FUNCTION double rank_tolerance(const reduced_problem& problem) {
+RAFTER_COLD_FUNCTION double rank_tolerance(const reduced_problem& problem) {
   return 4.0 * unit_roundoff * (static_cast<double>(problem.columns) + std::sqrt(static_cast<double>(problem.rows)));
 }
 
-RAFTER_NUMERICS_FUNCTION double residual_squares(const reduced_problem& problem, const std::vector<double>& b) {
+RAFTER_COLD_FUNCTION double residual_squares(const reduced_problem& problem, const std::vector<double>& b) {
   std::vector<double> residual = problem.rhs;
   for (std::size_t j = 0; j < problem.columns; ++j) {
     for (std::size_t i = 0; i < problem.height; ++i) residual[i] -= problem.t[j * problem.height + i] * b[j];
@@ -337,8 +342,8 @@ RAFTER_NUMERICS_FUNCTION double residual_squares(const reduced_problem& problem,
   return std::inner_product(residual.begin(), residual.end(), residual.begin(), problem.rest);
 }
 
-RAFTER_NUMERICS_FUNCTION linear_solution solve_by_svd(const reduced_problem& problem,
-                                                      const least_squares_options& options, double tolerance) {
+RAFTER_COLD_FUNCTION linear_solution solve_by_svd(const reduced_problem& problem,
+                                                  const least_squares_options& options, double tolerance) {
   linear_solution solution = begin_solution(problem);
   solution.path = solution_path::svd;
   const std::vector<std::size_t> active = active_columns(problem);
@@ -383,8 +388,8 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_by_svd(const reduced_problem& pro
   return solution;
 }
 
-RAFTER_NUMERICS_FUNCTION linear_solution solve_by_qr(const reduced_problem& problem,
-                                                     const least_squares_options& options, double tolerance) {
+RAFTER_COLD_FUNCTION linear_solution solve_by_qr(const reduced_problem& problem, const least_squares_options& options,
+                                                 double tolerance) {
   linear_solution solution = begin_solution(problem);
   solution.path = solution_path::qr;
   const std::vector<std::size_t> active = active_columns(problem);
@@ -575,7 +580,7 @@ RAFTER_NUMERICS_FUNCTION void refine_by_rows(linear_solution& solution, const re
   solution.intercept = problem.centred ? minus_dot(at_centre, solution.coefficients, problem.mean) : 0.0;
 }
 
-RAFTER_NUMERICS_FUNCTION linear_solution no_solution(const reduced_problem& problem, fit_status status) {
+RAFTER_COLD_FUNCTION linear_solution no_solution(const reduced_problem& problem, fit_status status) {
   linear_solution solution = begin_solution(problem);
   solution.status = status;
   return solution;
@@ -593,8 +598,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
     throw solver_error("rafter: least squares: alpha is " + std::to_string(options.alpha) + ", not >= 0 and finite");
   }
   std::vector<double> s, c;
-  const detail::reduced_problem problem =
-      detail::describe(equations, options.intercept, options.standardise, s, c);
+  const detail::reduced_problem problem = detail::describe(equations, options.intercept, options.standardise, s, c);
   if (!problem.finite) return detail::no_solution(problem, fit_status::non_finite);
   if (problem.rows == 0 || !(problem.weight > 0.0)) return detail::no_solution(problem, fit_status::too_few_rows);
 

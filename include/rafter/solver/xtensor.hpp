@@ -16,8 +16,7 @@ namespace rafter {
 /// Rows for a solver from a two-dimensional column-major tensor (strides {1, s}) and a one-dimensional target. The
 /// design refers to both: they must outlive it.
 /// @throws solver_error when the shapes disagree or the storage is not column-major
-template <class Matrix, class Vector>
-array_design design_of_tensors(const Matrix& x, const Vector& y) {
+template <class Matrix, class Vector> array_design design_of_tensors(const Matrix& x, const Vector& y) {
   if (x.dimension() != 2 || y.dimension() != 1 || x.shape()[0] != y.shape()[0]) {
     throw solver_error("rafter: design of tensors: needs shapes {n, p} and {n}");
   }

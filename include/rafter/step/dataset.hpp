@@ -150,7 +150,7 @@ class dataset {
 
   /// The rows that carry a target, with that target selected; rows without it are left out and counted in a note.
   /// @throws dataset_error when no row carries it
-  template <class Leaf>
+  template <expression Leaf>
   dataset for_target(Leaf = {}) const {
     static_assert(Schema::targets::template has<Leaf>, "rafter: this observable is no target of the dataset's schema");
     return for_target(Leaf::name);
