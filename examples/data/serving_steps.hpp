@@ -97,8 +97,8 @@ class serving_engine {
   serving_engine(const rafter::deployment& runs, const workload_setting& workload, std::uint64_t seed)
       : workload_(workload),
         random_(seed),
-        cost_(serving_cost::parts.bind(runs)),
-        floor_(serving_cost::floor_of.bind(runs)) {
+        cost_(serving_cost::parts.bind<step_record>(runs)),
+        floor_(serving_cost::floor_of.bind<step_record>(runs)) {
     const double ranks = runs.tensor_parallel;
     const double free_bytes =
         0.9 * runs.hardware.hbm_capacity.value * ranks - rafter::weight_bytes(runs.architecture).value;
@@ -218,8 +218,8 @@ class serving_engine {
 
   workload_setting workload_;
   random_source random_;
-  decltype(serving_cost::parts.bind(std::declval<const rafter::deployment&>())) cost_;
-  decltype(serving_cost::floor_of.bind(std::declval<const rafter::deployment&>())) floor_;
+  decltype(serving_cost::parts.bind<step_record>(std::declval<const rafter::deployment&>())) cost_;
+  decltype(serving_cost::floor_of.bind<step_record>(std::declval<const rafter::deployment&>())) floor_;
   std::int64_t pool_ = 0;
   std::int64_t reserved_ = 0;
   double rate_ = 0.0;
