@@ -3,10 +3,13 @@
 
 #include "rafter/io/blis_steps.hpp"
 #include "rafter/io/csv.hpp"
+#include "rafter/io/digest.hpp"
 #include "rafter/io/error.hpp"
 #include "rafter/io/file.hpp"
 #include "rafter/io/huggingface_config.hpp"
+#include "rafter/io/json.hpp"
 #include "rafter/io/kernel_steps.hpp"
+#include "rafter/io/npy.hpp"
 #include "rafter/io/rafter_steps.hpp"
 #include "rafter/io/step_reader.hpp"
 #include "rafter/io/steps.hpp"

@@ -3,6 +3,7 @@
 
 #include "rafter/step/columns.hpp"
 #include "rafter/step/dataset.hpp"
+#include "rafter/step/digest.hpp"
 #include "rafter/step/groups.hpp"
 #include "rafter/step/observables.hpp"
 #include "rafter/step/record.hpp"

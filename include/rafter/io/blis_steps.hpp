@@ -71,8 +71,8 @@ inline dataset<blis_schema> read_blis_table(csv_table_reader& table, const step_
       throw row.error_at(scheduled,
                          "is not prefill_tokens + decode_tokens = " + std::to_string(prefill_count + decode_count));
     }
-    const std::int64_t start_ns = count_in(row, start);
-    const std::int64_t end_ns = count_in(row, end);
+    const std::int64_t start_ns = clock_in(row, start);
+    const std::int64_t end_ns = clock_in(row, end);
     if (end_ns < start_ns) throw row.error_at(end, "is before ts_start_ns");
     const std::int64_t microseconds = count_in(row, duration);
     if (microseconds == 0) throw row.error_at(duration, "is not a time that a step can take");

@@ -550,7 +550,7 @@ inline void csv_table_reader::read_header() {
                        std::to_string(by_name_[i - 1] + 1));
   }
   if (at_ == end_ && !options_.allow_header_only) {
-    throw io_error({path_, line_, 1}, {}, {}, "header without rows");
+    throw io_error(place(begin_, 1, end_), {}, {}, "header without rows");
   }
   report_progress();
 }

@@ -300,7 +300,7 @@ dataset<rafter_schema_of<EngineState...>> read_rafter_table(csv_table_reader& ta
     if (workload) build.label(group::workload, row.required_text(*workload));
     if (rig) build.label(group::rig, row.required_text(*rig));
     if (step) build.step_id(static_cast<double>(count_in(row, *step)));
-    if (start) build.start_ns(count_in(row, *start));
+    if (start) build.start_ns(clock_in(row, *start));
     for (std::size_t i = 0; i < new_list.size(); ++i) {
       const bool decode = phases ? phase_of[i] : decodes_by_default(new_list[i], context_list[i]);
       build.add(request{new_list[i], context_list[i], decode});

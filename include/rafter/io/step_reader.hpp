@@ -48,6 +48,12 @@ inline std::int64_t count_in(const csv_row& row, std::size_t column) {
   if (value > (std::int64_t{1} << 53U)) throw row.error_at(column, "is too large to count anything");
   return value;
 }
+/// A time on a clock in nanoseconds, exactly: since 1970 it is beyond what a double counts.
+inline std::int64_t clock_in(const csv_row& row, std::size_t column) {
+  const std::int64_t value = row.integer(column);
+  if (value < 0) throw row.error_at(column, "is negative");
+  return value;
+}
 inline std::int64_t request_count_in(const csv_row& row, std::size_t column) {
   const std::int64_t value = count_in(row, column);
   if (value > most_requests) {
