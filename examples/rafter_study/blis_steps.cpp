@@ -1,6 +1,5 @@
 // rafter-study on blis_steps: scheduler logs without per-request lengths. SPDX-License-Identifier: Apache-2.0
-#include "rafter/io/blis_steps.hpp"
-
+#include "readers.hpp"
 #include "run.hpp"
 
 namespace study {
@@ -14,9 +13,7 @@ using predictors =
 offer offer_of_blis_steps() { return offer_of<rafter::blis_schema>(predictors{}, "temporal"); }
 
 rafter::evaluation_report run_blis_steps(const request& asked) {
-  return read_and_run<predictors>(asked, offer_of_blis_steps(), [&](const input& from) {
-    return rafter::parse_blis_steps(from.text, from.name, {.progress = asked.progress});
-  });
+  return read_and_run<predictors>(asked, offer_of_blis_steps(), read_blis_steps);
 }
 
 }  // namespace study

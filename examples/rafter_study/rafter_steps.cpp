@@ -1,6 +1,5 @@
 // rafter-study on rafter's own format, the embedded data included. SPDX-License-Identifier: Apache-2.0
-#include "rafter/io/rafter_steps.hpp"
-
+#include "readers.hpp"
 #include "run.hpp"
 
 namespace study {
@@ -13,9 +12,7 @@ using predictors = std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>
 offer offer_of_rafter_steps() { return offer_of<rafter::rafter_schema>(predictors{}, "lomo"); }
 
 rafter::evaluation_report run_rafter_steps(const request& asked) {
-  return read_and_run<predictors>(asked, offer_of_rafter_steps(), [&](const input& from) {
-    return rafter::parse_rafter_steps(from.text, from.name, {.progress = asked.progress});
-  });
+  return read_and_run<predictors>(asked, offer_of_rafter_steps(), read_rafter_steps);
 }
 
 }  // namespace study

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -41,7 +42,7 @@ RAFTER_COLD rafter::predictor_result evaluate_one(const task<Schema>& what, std:
             .refused = "it needs the observable '" + std::string(missing) + "', which schema " +
                        std::string(Schema::name) + " does not carry"};
   } else {
-    return (what.test != nullptr ? rafter::evaluate_transfer<E>(what.data, *what.test)
+    return (what.test != nullptr ? rafter::evaluate_transfer<E>(what.data, *what.test, what.options)
                                  : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options))
         .result;
   }
@@ -81,13 +82,19 @@ RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task
 
 /// Evaluates what is asked on `all` (and `other`, if given).
 template <class Entries, class Schema>
-RAFTER_COLD rafter::evaluation_report run(const request& asked, const rafter::dataset<Schema>& all,
-                                          const rafter::dataset<Schema>* other, const offer& offered) {
+RAFTER_COLD rafter::evaluation_report run(const request& asked, rafter::dataset<Schema> all,
+                                          std::type_identity_t<rafter::dataset<Schema>>* other,
+                                          const offer& offered) {
   using namespace rafter;
   const std::string target = asked.target.empty() ? std::string(all.target_name()) : observable_of(asked.target);
-  const dataset<Schema> data = all.for_target(target);
+  // Most files have the target on every row; nothing is copied then.
+  const auto select = [&](dataset<Schema>& from) {
+    const bool as_it_is = from.target_name() == target && from.rows_with_target() == from.size();
+    return as_it_is ? std::move(from) : from.for_target(target);
+  };
+  const dataset<Schema> data = select(all);
   std::optional<dataset<Schema>> test;
-  if (other != nullptr) test = other->for_target(target);
+  if (other != nullptr) test = select(*other);
 
   evaluation_report report = describe_data(data);
   report.digest = digest(data);
@@ -114,13 +121,13 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const rafter::da
   return report;
 }
 
-/// Reads what is asked with `parse(text, name, options)` and evaluates it.
-template <class Entries, class Parse>
-RAFTER_COLD rafter::evaluation_report read_and_run(const request& asked, const offer& offered, Parse parse) {
-  const auto data = parse(asked.data);
-  if (!asked.test) return run<Entries>(asked, data, static_cast<decltype(&data)>(nullptr), offered);
-  const auto test = parse(*asked.test);
-  return run<Entries>(asked, data, &test, offered);
+/// Reads what is asked with `read(input, progress)` and evaluates it.
+template <class Entries, class Read>
+RAFTER_COLD rafter::evaluation_report read_and_run(const request& asked, const offer& offered, Read read) {
+  auto data = read(asked.data, asked.progress);
+  if (!asked.test) return run<Entries>(asked, std::move(data), nullptr, offered);
+  auto test = read(*asked.test, asked.progress);
+  return run<Entries>(asked, std::move(data), &test, offered);
 }
 
 template <class Schema, class... Entries>

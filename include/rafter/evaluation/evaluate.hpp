@@ -99,11 +99,31 @@ struct evaluated {
   std::vector<Predictor> fitted;  ///< in the order of the folds
 };
 
-/// Fits and tests one estimator on given folds. Nothing of a fold's test rows reaches its fit.
-/// @throws evaluation_error naming estimator and fold when a fit or a prediction cannot be made
+namespace detail {
+
+// What does not depend on the estimator is compiled once.
+[[noreturn]] RAFTER_COLD inline void fail_fold(const predictor_result& result, const fold& part, const char* doing,
+                                               const error& why) {
+  throw evaluation_error("predictor '" + result.predictor + "', fold '" + part.held_out + "': " + doing + ": " +
+                         why.what());
+}
+
+RAFTER_COLD inline void add_fold(predictor_result& result, const fold& part, fit_summary fit,
+                                 std::span<const double> times, std::span<const double> predicted) {
+  std::vector<double> actual;
+  actual.reserve(predicted.size());
+  part.test.for_each([&](std::size_t row) { actual.push_back(times[row]); });
+  result.folds.push_back({.held_out = part.held_out,
+                          .train_rows = part.train.size(),
+                          .rows = part.test.size(),
+                          .fit = std::move(fit),
+                          .errors = summarize_errors(actual, predicted)});
+}
+
+/// Fits on rows of `data` and tests on rows of `tested`, which may be the same.
 template <class Estimator, dataset_schema Schema>
-RAFTER_COLD auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& folds,
-                       const evaluate_options& options = {}) {
+RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schema>& tested,
+                                const std::vector<fold>& folds, const evaluate_options& options) {
   using predictor = std::remove_cvref_t<decltype(Estimator::fit(data, row_set{}))>;
   evaluated<predictor> outcome;
   outcome.result.predictor = detail::label_of<Estimator>();
@@ -112,8 +132,7 @@ RAFTER_COLD auto evaluate_on_folds(const dataset<Schema>& data, const std::vecto
     if (options.progress) options.progress(outcome.result.predictor, done, folds.size());
   };
   const auto fail = [&](const fold& part, const char* doing, const error& why) {
-    throw evaluation_error("predictor '" + outcome.result.predictor + "', fold '" + part.held_out + "': " + doing +
-                           ": " + why.what());
+    fail_fold(outcome.result, part, doing, why);
   };
   outcome.fitted.reserve(folds.size());
   report_progress(0);
@@ -134,27 +153,29 @@ RAFTER_COLD auto evaluate_on_folds(const dataset<Schema>& data, const std::vecto
       }
     }
   }
-  const std::span<const double> times = data.target();
-  std::vector<double> actual;
   std::vector<double> predicted;
   for (std::size_t f = 0; f < folds.size(); ++f) {
     const fold& part = folds[f];
-    actual.clear();
-    part.test.for_each([&](std::size_t row) { actual.push_back(times[row]); });
-    predicted.resize(actual.size());
+    predicted.resize(part.test.size());
     try {
-      outcome.fitted[f].predict(data, part.test, std::span<double>(predicted));
+      outcome.fitted[f].predict(tested, part.test, std::span<double>(predicted));
     } catch (const fit_error& why) {
       fail(part, "cannot predict", why);
     }
-    outcome.result.folds.push_back({.held_out = part.held_out,
-                                    .train_rows = part.train.size(),
-                                    .rows = part.test.size(),
-                                    .fit = outcome.fitted[f].summary(),
-                                    .errors = summarize_errors(actual, predicted)});
+    add_fold(outcome.result, part, outcome.fitted[f].summary(), tested.target(), predicted);
     report_progress(f + 1);
   }
   return outcome;
+}
+
+}  // namespace detail
+
+/// Fits and tests one estimator on given folds. Nothing of a fold's test rows reaches its fit.
+/// @throws evaluation_error naming estimator and fold when a fit or a prediction cannot be made
+template <class Estimator, dataset_schema Schema>
+auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& folds,
+                       const evaluate_options& options = {}) {
+  return detail::evaluate_folds<Estimator>(data, data, folds, options);
 }
 
 /// What a report says of the data, before any predictor.

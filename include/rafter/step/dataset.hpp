@@ -423,40 +423,59 @@ class dataset_builder {
     }
   }
 
+  /// What the values of a column may be.
+  struct column_rules {
+    std::string_view name;
+    bool target;   ///< positive
+    bool partial;  ///< may be missing
+    bool whole;
+  };
   template <class Leaf>
-  void check_column() {
-    constexpr std::size_t index = columns_type::template index_of<Leaf>();
-    double& value = values_[index];
-    const std::string name(Leaf::name);
-    if constexpr (defined_by_lists<Leaf>()) {
-      // Computed from the lists; where the source gives it too, the two must agree.
-      if (std::isinf(value)) refuse(name + " is not a finite number");
-      const listed_step step{list_};
-      using run = detail::executor<plan<list_binding, typename Leaf::definition>>;
-      typename run::slot_array slots{};
-      run::bind(slots.data(), data_.deployments_[deployment_]);
-      double computed = 0.0;
-      run::step(slots.data(), step, [&](auto, double v) { computed = v; });
-      if (!std::isnan(value) && std::abs(value - computed) > 1e-9 * std::max(1.0, std::abs(computed))) {
-        refuse(name + " = " + text_of(value) + " but the requests give " + text_of(computed));
-      }
-      value = computed;
-    }
-    if constexpr (Schema::targets::template has<Leaf> && detail::partial_targets<Schema>) {
-      if (std::isnan(value)) return;  // this row cannot be used for that target
-    }
-    if (std::isnan(value)) refuse(name + " is missing");
-    if (!std::isfinite(value)) refuse(name + " is not a finite number");
-    if (value < 0.0) refuse(name + " = " + text_of(value) + " is negative");
-    if constexpr (Schema::targets::template has<Leaf>) {
-      if (!(value > 0.0)) refuse(name + " = 0 is not a time that a step can take");
-    }
+  static constexpr column_rules rules_of() {
     constexpr bool counts = Leaf::dimension_v == units::token || std::is_same_v<Leaf, prefill_requests_t> ||
                             std::is_same_v<Leaf, decode_requests_t>;
     constexpr bool averages = std::is_same_v<Leaf, kv_mean_t> || std::is_same_v<Leaf, kv_deviation_t>;
-    if constexpr (counts && !averages) {
-      if (value != std::floor(value)) refuse(name + " = " + text_of(value) + " is not a whole number");
+    constexpr bool target = Schema::targets::template has<Leaf>;
+    return {Leaf::name, target, target && detail::partial_targets<Schema>, counts && !averages};
+  }
+  void check_value(const column_rules& rules, double value) const {
+    if (rules.partial && std::isnan(value)) return;  // this row cannot be used for that target
+    if (value >= 0.0 && std::isfinite(value) && (value > 0.0 || !rules.target) &&
+        (!rules.whole || value == std::floor(value))) {
+      return;
     }
+    const std::string name(rules.name);
+    if (std::isnan(value)) refuse(name + " is missing");
+    if (!std::isfinite(value)) refuse(name + " is not a finite number");
+    if (value < 0.0) refuse(name + " = " + text_of(value) + " is negative");
+    if (value == 0.0) refuse(name + " = 0 is not a time that a step can take");
+    refuse(name + " = " + text_of(value) + " is not a whole number");
+  }
+  /// The value that the requests give a column; where the source gives it too, the two must agree.
+  template <class Leaf>
+  void take_from_lists(double& value) {
+    const listed_step step{list_};
+    using run = detail::executor<plan<list_binding, typename Leaf::definition>>;
+    typename run::slot_array slots{};
+    run::bind(slots.data(), data_.deployments_[deployment_]);
+    double computed = 0.0;
+    run::step(slots.data(), step, [&](auto, double v) { computed = v; });
+    check_against_lists(Leaf::name, value, computed);
+    value = computed;
+  }
+  void check_against_lists(std::string_view name, double given, double computed) const {
+    if (std::isnan(given)) return;
+    if (std::isinf(given)) refuse(std::string(name) + " is not a finite number");
+    if (std::abs(given - computed) > 1e-9 * std::max(1.0, std::abs(computed))) {
+      refuse(std::string(name) + " = " + text_of(given) + " but the requests give " + text_of(computed));
+    }
+  }
+
+  template <class Leaf>
+  void check_column() {
+    double& value = values_[columns_type::template index_of<Leaf>()];
+    if constexpr (defined_by_lists<Leaf>()) take_from_lists<Leaf>(value);
+    check_value(rules_of<Leaf>(), value);
   }
 
   void check_row() {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "rafter/config.hpp"
 #include "rafter/core/sha256.hpp"
 #include "rafter/step/dataset.hpp"
 
@@ -20,19 +21,19 @@ namespace detail {
 /// Feeds a hash with numbers as little-endian bytes, and texts after their length.
 class canonical_bytes {
  public:
-  void text(std::string_view value) {
+  RAFTER_HOT void text(std::string_view value) {
     count(value.size());
     flush();
     hash_.update(value);
   }
   void count(std::size_t value) { word(value); }
-  void word(std::uint64_t value) {
+  RAFTER_HOT void word(std::uint64_t value) {
     if (filled_ == sizeof buffer_) flush();
     for (unsigned byte = 0; byte < 8; ++byte) buffer_[filled_++] = static_cast<unsigned char>(value >> (8U * byte));
     if (filled_ == sizeof buffer_) flush();
   }
   /// Zero has one sign, and a value that is missing one pattern.
-  void number(double value) {
+  RAFTER_HOT void number(double value) {
     if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
     word(std::bit_cast<std::uint64_t>(value == 0.0 ? 0.0 : value));
   }
@@ -56,7 +57,7 @@ class canonical_bytes {
 /// SHA-256 (64 hexadecimal digits) of what a dataset holds: the schema's name, the columns' names and numbers, the
 /// requests, the group labels after aliases were merged, step ids and start times. The order of the rows counts; file
 /// names, line numbers, notes, the selected target and deployments do not.
-template <dataset_schema Schema> std::string digest(const dataset<Schema>& data) {
+template <dataset_schema Schema> RAFTER_COLD std::string digest(const dataset<Schema>& data) {
   detail::canonical_bytes bytes_of;
   bytes_of.text("rafter dataset 1");
   bytes_of.text(Schema::name);
