@@ -123,6 +123,7 @@ TEST(CsvReader, RefusesFilesWithoutHeaderOrRows) {
   EXPECT_EQ(read_message("\xef\xbb\xbf"), "t.csv:1:1: empty file, expected a header line");
   EXPECT_EQ(read_message("\na\n"), "t.csv:1:1: blank line where the header belongs");
   EXPECT_EQ(read_message("a,b\n"), "t.csv:2:1: header without rows");
+  EXPECT_EQ(read_message("a,b"), "t.csv:1:4: header without rows");
   EXPECT_EQ(read_all("a,b\n", {.allow_header_only = true}), table_of_texts{});
 }
 
