@@ -373,6 +373,17 @@ TEST(CsvWriter, QuotesOnlyWhatNeedsIt) {
   EXPECT_EQ(text, "a,\"b,c\"\nx y,\"1\n2\"\"\"\n,9007199254740993\n");
 }
 
+TEST(CsvWriter, QuotesAByteOrderMarkThatBeginsAName) {
+  std::string text;
+  csv_writer writer(text, std::vector{"\xef\xbb\xbf"
+                                      "a"sv});
+  writer.write(1);
+  writer.end_row();
+  EXPECT_EQ(csv_table_reader::from_text(text, "t.csv").header().at(0),
+            "\xef\xbb\xbf"
+            "a");
+}
+
 TEST(CsvWriter, RefusesRowsThatDoNotFitTheHeaderAndNumbersThatAreNone) {
   std::string text;
   csv_writer writer(text, std::vector{"a"sv, "b"sv});
