@@ -24,6 +24,10 @@
 
 namespace rafter {
 
+namespace detail {
+struct target_column;
+}
+
 /// Consecutive rows of one deployment.
 struct deployment_run {
   row_range rows;
@@ -137,8 +141,7 @@ class dataset {
   friend class dataset_builder<Schema>;
   template <dataset_schema Other>
   friend class dataset;
-  template <class Leaf, dataset_schema Other, class Derive>
-  friend dataset<with_targets<Other, Leaf>> with_derived_target(const dataset<Other>&, Derive, const std::string&);
+  friend struct detail::target_column;
 
   /// The given rows under a schema that begins with the same columns; further columns are left empty.
   template <class Target>
@@ -472,6 +475,24 @@ class dataset_builder {
   std::unordered_set<std::string> seen_;
 };
 
+namespace detail {
+/// Adds a target column: what with_derived_target may do to a dataset. (A friend function template that is
+/// constrained is ambiguous with itself in clang 16.)
+struct target_column {
+  template <class Leaf, class Schema>
+  static dataset<with_targets<Schema, Leaf>> add(const dataset<Schema>& data, const row_set& rows,
+                                                 const std::vector<double>& values, const std::string& note) {
+    auto kept = data.template keep_as<with_targets<Schema, Leaf>>(rows);
+    auto& column = kept.columns_.back();
+    column.clear();
+    rows.for_each([&](std::size_t row) { column.push_back(values[row]); });
+    column.resize(rows.size() + pack_width);
+    if (!note.empty()) kept.notes_.push_back(note);
+    return kept;
+  }
+};
+}  // namespace detail
+
 /// The rows of `data` for which `derive(row)` gives a positive time [s], with that time as one more target
 /// column. Rows without one are left out and counted in a note. @throws dataset_error when no row has one
 template <class Leaf, dataset_schema Schema, class Derive>
@@ -487,16 +508,12 @@ dataset<with_targets<Schema, Leaf>> with_derived_target(const dataset<Schema>& d
   if (rows.empty()) {
     throw dataset_error(data.source() + ": " + std::string(Leaf::name) + " exists for no row: " + why_absent);
   }
-  auto kept = data.template keep_as<with_targets<Schema, Leaf>>(rows);
-  auto& column = kept.columns_.back();
-  column.clear();
-  rows.for_each([&](std::size_t row) { column.push_back(derived[row]); });
-  column.resize(rows.size() + pack_width);
+  std::string note;
   if (rows.size() < data.size()) {
-    kept.notes_.push_back(std::string(Leaf::name) + " exists for " + std::to_string(rows.size()) + " of " +
-                          std::to_string(data.size()) + " rows (" + why_absent + "); the others are left out");
+    note = std::string(Leaf::name) + " exists for " + std::to_string(rows.size()) + " of " +
+           std::to_string(data.size()) + " rows (" + why_absent + "); the others are left out";
   }
-  return kept;
+  return detail::target_column::add<Leaf>(data, rows, derived, note);
 }
 
 /// Time from the start of a step to the start of the next one (the next step id of the same experiment), which is
