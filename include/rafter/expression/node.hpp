@@ -224,11 +224,13 @@ constexpr int tree_size() {
   }
 }
 
-/// Calls `visitor.template operator()<Leaf>()` for each leaf of the tree, left to right.
+/// Calls `visitor.template operator()<Leaf>()` for each leaf of the tree, left to right, and for those that a leaf's
+/// definition is made of: a definition hides nothing that is known only after the step.
 template <class E, class Visitor>
 constexpr void each_leaf(Visitor&& visitor) {
   if constexpr (leaf<E>) {
     visitor.template operator()<E>();
+    if constexpr (has_definition<E>) each_leaf<typename E::definition>(visitor);
   } else {
     E::each_argument([&]<class A>() { each_leaf<A>(visitor); });
   }
