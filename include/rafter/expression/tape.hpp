@@ -86,15 +86,25 @@ constexpr int expanded_size() {
   }
 }
 
+/// A number that tells the types of observables apart: a hash (FNV-1a) of the type's full name. Addresses of inline
+/// variables would do, but g++ 12 compares none in a constant expression under -fsanitize=undefined.
 template <class Leaf>
-inline constexpr char leaf_identity = 0;
+constexpr std::uint64_t hash_of_type() {
+  std::uint64_t hash = 0xCBF29CE484222325ULL;
+  for (const char c : std::string_view(__PRETTY_FUNCTION__)) {
+    hash = (hash ^ static_cast<std::uint64_t>(static_cast<unsigned char>(c))) * 0x100000001B3ULL;
+  }
+  return hash;
+}
+template <class Leaf>
+inline constexpr std::uint64_t leaf_identity = hash_of_type<Leaf>();
 
 template <int Capacity, class Reader>
 struct tape_builder {
   static constexpr std::size_t table_size = std::bit_ceil(static_cast<std::size_t>(2 * Capacity + 2));
   std::array<instruction, static_cast<std::size_t>(Capacity)> code{};
   std::array<tape_leaf<Reader>, static_cast<std::size_t>(Capacity)> leaves{};
-  std::array<const char*, static_cast<std::size_t>(Capacity)> identities{};
+  std::array<std::uint64_t, static_cast<std::size_t>(Capacity)> identities{};
   std::array<int, table_size> table{};  // 1 + index of an instruction, 0 if free
   int size = 0;
   int leaf_count = 0;
@@ -128,9 +138,9 @@ struct tape_builder {
   template <class Leaf, class Binding>
   constexpr int leaf_index() {
     for (int i = 0; i < leaf_count; ++i) {
-      if (identities[static_cast<std::size_t>(i)] == &leaf_identity<Leaf>) return i;
+      if (identities[static_cast<std::size_t>(i)] == leaf_identity<Leaf>) return i;
     }
-    identities[static_cast<std::size_t>(leaf_count)] = &leaf_identity<Leaf>;
+    identities[static_cast<std::size_t>(leaf_count)] = leaf_identity<Leaf>;
     leaves[static_cast<std::size_t>(leaf_count)] = {
         {Leaf::name, Leaf::identity_of, Leaf::dimension_v, Leaf::level_v, Leaf::provenance_v},
         Binding::template reader<Leaf>()};
