@@ -24,6 +24,10 @@
 
 namespace rafter {
 
+namespace detail {
+struct target_column;
+}
+
 /// Consecutive rows of one deployment.
 struct deployment_run {
   row_range rows;
