@@ -125,10 +125,10 @@ int main(int count, char** arguments) {
   const rafter::row_set all = rafter::row_set::all(data.size());
   const std::size_t rows = data.size();
   const double per_row = 1.0 / static_cast<double>(rows);
-  const std::size_t stride = rows + 2 * pack_width;
+  const std::size_t stride = (rows + 2 * pack_width) / pack_width * pack_width;
   const double* target = data.column<rafter::gpu_step_time_t>().data();
 
-  std::vector<double> x(stride * bench::study30::size), x_hand(x.size());
+  bench::aligned_doubles x(stride * bench::study30::size), x_hand(stride * bench::study30::size);
   const bench::study30_columns evaluation(data, all);
   const bench::hand::columns raw = bench::hand::columns_of(data);
   const std::vector<bench::hand::run> runs = bench::hand::runs_of(data);
@@ -263,7 +263,7 @@ int main(int count, char** arguments) {
     for (auto& row : far) row = random.next() % rows;
     const auto bound_aggregate = fitted.bind<bench::aggregate_record>(engine);
     const auto bound_listed = fitted.bind<bench::listed_record>(engine);
-    const auto features_of = bench::study30::bind(engine);
+    const auto features_of = bench::study30::bind<bench::aggregate_record>(engine);
     const bench::hand::constants fixed = bench::hand::prepare(engine);
     bench::race steps;
     const auto each = [&](const char* name, const std::vector<std::size_t>& chosen_rows, auto predict) {

@@ -1,10 +1,13 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +28,30 @@ inline double median(std::vector<double> values) {
   return 0.5 * (*middle + *std::max_element(values.begin(), middle));
 }
 
+/// The processor time of this thread [ns]: what other processes do to the wall clock does not count.
+inline double thread_time() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+/// Doubles on a page boundary, all pages touched: contenders write to equally good places.
+class aligned_doubles {
+ public:
+  explicit aligned_doubles(std::size_t count)
+      : values_(static_cast<double*>(std::aligned_alloc(4096, (count * sizeof(double) + 4095) / 4096 * 4096))) {
+    std::fill_n(values_.get(), count, 0.0);
+  }
+  double* data() { return values_.get(); }
+  const double* data() const { return values_.get(); }
+
+ private:
+  struct release {
+    void operator()(double* values) const { std::free(values); }
+  };
+  std::unique_ptr<double, release> values_;
+};
+
 /// Contenders that take turns: repetition by repetition, each runs once, so that what the machine does besides hits
 /// all of them alike. Ratios are medians of the ratios within a repetition.
 class race {
@@ -39,14 +66,13 @@ class race {
     for (auto& one : runs_) one();  // warm: caches, pages, branch history
     for (std::size_t repetition = 0; repetition < repetitions; ++repetition) {
       for (std::size_t i = 0; i < runs_.size(); ++i) {
-        const auto begin = std::chrono::steady_clock::now();
+        const double begin = thread_time();
         runs_[i]();
-        const auto end = std::chrono::steady_clock::now();
-        times_[i].push_back(std::chrono::duration<double, std::nano>(end - begin).count());
+        times_[i].push_back(thread_time() - begin);
       }
     }
   }
-  /// Median [ns].
+  /// Median of the processor time [ns].
   double nanoseconds(const std::string& name) const { return median(times_[index(name)]); }
   double milliseconds(const std::string& name) const { return nanoseconds(name) * 1e-6; }
   double ratio(const std::string& name, const std::string& to) const {

@@ -124,14 +124,15 @@ struct feature_set : detail::feature_set_base {
   template <class Binding>
   static constexpr bool evaluable = detail::evaluable_set<feature_set, Binding>;
 
-  /// Computes what depends on the deployment alone; the result evaluates steps.
-  template <class Deployment>
+  /// Computes what depends on the deployment alone, once; the result evaluates steps of type `Record` without looking
+  /// at the deployment again.
+  template <class Record, class Deployment>
   static constexpr auto bind(const Deployment& deployment);
 
   /// The features of one step of one deployment, in order.
   template <class Record, class Deployment>
   static constexpr std::array<double, size> evaluate(const Record& record, const Deployment& deployment) {
-    return bind(deployment)(record);
+    return bind<Record>(deployment)(record);
   }
 };
 
@@ -141,36 +142,39 @@ feature_set(Features...) -> feature_set<Features...>;
 template <class Set>
 concept feature_set_type = std::is_base_of_v<detail::feature_set_base, std::remove_cvref_t<Set>>;
 
-/// A feature set whose deployment-level parts are computed: evaluates steps without looking at the deployment again.
-template <class Set, class Deployment>
+/// A feature set whose deployment-level parts are computed, for step records of one type. Holds numbers only: no
+/// reference to the deployment.
+template <class Set, class Deployment, class Record>
 class bound_feature_set {
- public:
-  constexpr explicit bound_feature_set(const Deployment& deployment) : deployment_(deployment) {}
+  using binding = detail::record_binding<Deployment, Record>;
+  using run = detail::executor<typename Set::template plan_for<binding>>;
 
-  template <class Record>
+ public:
+  constexpr explicit bound_feature_set(const Deployment& deployment) { run::bind(slots_.data(), deployment); }
+
+  /// The features of one step, in order. Does not allocate.
   constexpr std::array<double, Set::size> operator()(const Record& record) const {
-    using binding = detail::record_binding<Deployment, Record>;
-    Set::template require_on<binding>();
     std::array<double, Set::size> values{};
-    if constexpr (Set::template evaluable<binding>) {
-      using run = detail::executor<typename Set::template plan_for<binding>>;
-      typename run::slot_array slots{};
-      run::bind(slots.data(), deployment_);
-      run::step(slots.data(), record, [&](auto index, double value) RAFTER_INLINE_LAMBDA {
-        values[static_cast<std::size_t>(decltype(index)::value)] = value;
-      });
-    }
+    run::step(slots_.data(), record, [&](auto index, double value) RAFTER_INLINE_LAMBDA {
+      values[static_cast<std::size_t>(decltype(index)::value)] = value;
+    });
     return values;
   }
 
  private:
-  Deployment deployment_;
+  typename run::slot_array slots_{};
 };
 
 template <class... Features>
-template <class Deployment>
+template <class Record, class Deployment>
 constexpr auto feature_set<Features...>::bind(const Deployment& deployment) {
-  return bound_feature_set<feature_set, Deployment>(deployment);
+  using binding = detail::record_binding<Deployment, Record>;
+  require_on<binding>();
+  if constexpr (evaluable<binding>) {
+    return bound_feature_set<feature_set, Deployment, Record>(deployment);
+  } else {
+    return [](const Record&) { return std::array<double, size>{}; };  // refused above: one mistake, one error
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------
