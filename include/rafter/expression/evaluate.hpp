@@ -168,9 +168,48 @@ struct executor {
       return values[I];
     }
   }
-  /// Executes instruction I, which is no leaf.
+  /// Instruction I is only of use where a condition of the deployment holds (or does not): it feeds, through nothing but
+  /// operations with one user each, one branch of a `select` on that condition.
+  struct guard {
+    int condition = -1;  ///< instruction; -1: always of use
+    bool holds = true;
+  };
+  static constexpr guard guard_of(int i) {
+    for (;;) {
+      int user = -1;
+      for (const int output : tape.outputs) {
+        if (output == i) return {};
+      }
+      for (int u = i + 1; u < size; ++u) {
+        const instruction& one = tape.code[static_cast<std::size_t>(u)];
+        const int uses = (one.a == i) + (one.b == i) + (one.c == i);
+        if (uses == 0) continue;
+        if (user >= 0 || uses > 1 || is_reduction(one.op)) return {};
+        user = u;
+      }
+      if (user < 0) return {};
+      const instruction& one = tape.code[static_cast<std::size_t>(user)];
+      if (one.op == operation::select && one.a != i) {
+        const instruction& condition = tape.code[static_cast<std::size_t>(one.a)];
+        if (condition.varies == level::deployment) return {one.a, one.b == i};
+      }
+      i = user;
+    }
+  }
+  static constexpr bool costly(operation op) {
+    return op == operation::exponential || op == operation::logarithm || op == operation::logarithm_1p;
+  }
+
+  /// Executes instruction I, which is no leaf. A select keeps one branch and computes both, but a costly function in a
+  /// branch that no step of this deployment keeps is not called.
   template <class V, int I>
   RAFTER_ALWAYS_INLINE static constexpr V compute(const double* slots, const V* values) {
+    if constexpr (costly(at<I>.op) && at<I>.varies > level::deployment) {
+      constexpr guard by = guard_of(I);
+      if constexpr (by.condition >= 0) {
+        if ((operand<double, by.condition>(slots, nullptr) != 0.0) != by.holds) return V{};
+      }
+    }
     return apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values), operand<V, at<I>.b>(slots, values),
                                             operand<V, at<I>.c>(slots, values));
   }
