@@ -98,38 +98,55 @@ RAFTER_NUMERICS_FUNCTION void cholesky_solve(const double* l, std::size_t n, dou
 }
 
 namespace detail {
-// Row j becomes column j of L⁻¹ (zero before entry j).
-RAFTER_NUMERICS_FUNCTION void invert_factor(const double* l, std::size_t n, double* columns) {
-  for (std::size_t j = 0; j < n; ++j) {
-    double* column = columns + j * n;
-    std::fill(column, column + n, 0.0);
-    column[j] = 1.0;
-    for (std::size_t i = j; i < n; ++i) {
-      const double* row = l + i * n;  // of Lᵀ
-      column[i] /= row[i];
-      for (std::size_t k = i + 1; k < n; ++k) column[k] -= row[k] * column[i];
+// to ← to + Σ factor[k]·row k, k in [begin, end), over `width` neighbours; four rows at a time save loads and stores.
+RAFTER_NUMERICS_FUNCTION void add_rows(double* to, const double* factor, std::size_t step, const double* rows,
+                                       std::size_t n, std::size_t begin, std::size_t end, std::size_t width) {
+  std::size_t k = begin;
+  for (; k + 4 <= end; k += 4) {
+    const double f0 = factor[k * step], f1 = factor[(k + 1) * step];
+    const double f2 = factor[(k + 2) * step], f3 = factor[(k + 3) * step];
+    const double* row = rows + k * n;
+    for (std::size_t j = 0; j < width; ++j) {
+      to[j] += (f0 * row[j] + f1 * row[n + j]) + (f2 * row[2 * n + j] + f3 * row[3 * n + j]);
     }
+  }
+  for (; k < end; ++k) {
+    const double f = factor[k * step];
+    for (std::size_t j = 0; j < width; ++j) to[j] += f * rows[k * n + j];
+  }
+}
+
+// L⁻¹, row-major, zero above the diagonal.
+RAFTER_NUMERICS_FUNCTION void invert_factor(const double* l, std::size_t n, double* inverse) {
+  std::fill(inverse, inverse + n * n, 0.0);
+  for (std::size_t i = 0; i < n; ++i) {
+    double* row = inverse + i * n;
+    add_rows(row, l + i * n, 1, inverse, n, 0, i, i);
+    const double scale = 1.0 / l[i * n + i];
+    for (std::size_t j = 0; j < i; ++j) row[j] *= -scale;
+    row[i] = scale;
   }
 }
 }  // namespace detail
 
 RAFTER_NUMERICS_FUNCTION void cholesky_inverse_diagonal(const double* l, std::size_t n, double* diagonal) {
-  std::vector<double> columns(n * n);
-  detail::invert_factor(l, n, columns.data());
-  for (std::size_t j = 0; j < n; ++j) {
-    diagonal[j] = detail::dot(columns.data() + j * n + j, columns.data() + j * n + j, n - j);
+  std::vector<double> factor(n * n);
+  detail::invert_factor(l, n, factor.data());
+  std::fill(diagonal, diagonal + n, 0.0);
+  for (std::size_t i = 0; i < n; ++i) {
+    const double* row = factor.data() + i * n;
+    for (std::size_t j = 0; j <= i; ++j) diagonal[j] += row[j] * row[j];
   }
 }
 
 RAFTER_NUMERICS_FUNCTION void cholesky_inverse(const double* l, std::size_t n, double* inverse) {
-  std::vector<double> columns(n * n);
-  detail::invert_factor(l, n, columns.data());
-  // L⁻ᵀ L⁻¹
+  std::vector<double> factor(n * n);
+  detail::invert_factor(l, n, factor.data());
+  // L⁻ᵀ L⁻¹: row i is a sum of the rows from i on, up to the diagonal.
+  std::fill(inverse, inverse + n * n, 0.0);
   for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) {
-      inverse[i * n + j] = inverse[j * n + i] =
-          detail::dot(columns.data() + i * n + i, columns.data() + j * n + i, n - i);
-    }
+    detail::add_rows(inverse + i * n, factor.data() + i, n, factor.data(), n, i, n, i + 1);
+    for (std::size_t j = 0; j < i; ++j) inverse[j * n + i] = inverse[i * n + j];
   }
 }
 
