@@ -92,12 +92,12 @@ class linear_rows final : public design {
     const auto flush = [&] {
       if (pending == 0) return;
       add(total, current, constants, pending);
-      current.reset();
       pending = 0;
     };
     evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range, std::size_t in) {
       if (in != deployment) {
         flush();
+        if (deployment != no_deployment) current.reset();
         deployment = in;
         constants = uniform_values(slots);
       }

@@ -274,14 +274,14 @@ RAFTER_NUMERICS_FUNCTION void finish_solution(linear_solution& solution, const r
   // A few units of rounding in the trace are not degrees of freedom.
   if (!(solution.degrees_of_freedom > 1e-9 * static_cast<double>(problem.rows))) return;
   const double sigma2 = solution.residual_sum_of_squares / solution.degrees_of_freedom;
+  std::vector<double> mean(q);
+  for (std::size_t a = 0; a < q; ++a) mean[a] = problem.mean[active[a]];
   bool all = true;
   double of_mean = 0.0;
   for (std::size_t a = 0; a < q; ++a) {
     all = all && determined[a];
     if (determined[a]) solution.standard_errors[active[a]] = std::sqrt(sigma2 * std::max(0.0, covariance[a * q + a]));
-    for (std::size_t b = 0; b < q; ++b) {
-      of_mean += problem.mean[active[a]] * covariance[a * q + b] * problem.mean[active[b]];
-    }
+    of_mean += mean[a] * dense::detail::dot(covariance.data() + a * q, mean.data(), q);
   }
   // A penalty settles a constant column's coefficient at exactly 0.
   for (const std::size_t j : problem.constant_columns) {
@@ -674,8 +674,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   // ‖y‖² − 2 bᵀc + bᵀSb
   double squares = problem.target_squares;
   for (std::size_t a = 0; a < q; ++a) {
-    double fitted = 0.0;
-    for (std::size_t e = 0; e < q; ++e) fitted += products[a * q + e] * b[e];
+    const double fitted = dense::detail::dot(products.data() + a * q, b.data(), q);
     squares += b[a] * (fitted - 2.0 * projections[a]);
   }
   solution.residual_sum_of_squares = std::max(0.0, squares);
