@@ -92,12 +92,12 @@ class linear_rows final : public design {
     const auto flush = [&] {
       if (pending == 0) return;
       add(total, current, constants, pending);
-      current.reset();
       pending = 0;
     };
     evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range, std::size_t in) {
       if (in != deployment) {
         flush();
+        if (deployment != no_deployment) current.reset();
         deployment = in;
         constants = uniform_values(slots);
       }
@@ -477,21 +477,41 @@ struct linear {
         return fitted;
       }
       const detail::linear_rows<features, Objective, Schema> all(data, any);
-      // after[i]: what all sets share, and the parts left out by the sets from i on.
+      // Each set's sums are those of all parts but its own, plus what all sets share. Blocks of about √n parts: sums of
+      // the blocks before and after, then of the parts before and after within the block.
       const std::size_t count = trainings.size();
-      std::vector<normal_equations> after(count + 1);
-      after[count] = all.equations(any & seen.complement(data.size()));
+      std::size_t height = 1;
+      while (height * height < count) ++height;
+      const std::size_t blocks = (count + height - 1) / height;
       std::vector<normal_equations> part(count);
-      for (std::size_t i = count; i-- > 0;) {
-        part[i] = all.equations(left_out[i]);
-        after[i] = after[i + 1] + part[i];
+      std::vector<normal_equations> of_block(blocks + 1);  // later: of this block and all after it
+      of_block[blocks] = all.equations(any & seen.complement(data.size()));
+      for (std::size_t b = 0; b < blocks; ++b) {
+        for (std::size_t i = b * height; i < std::min(count, (b + 1) * height); ++i) {
+          part[i] = all.equations(left_out[i]);
+          i == b* height ? void(of_block[b] = part[i]) : void(of_block[b] += part[i]);
+        }
       }
-      normal_equations before(after[count].shift);
-      for (std::size_t i = 0; i < count; ++i) {
-        const normal_equations equations = before + after[i + 1];
-        all.refuse_non_finite(equations, trainings[i]);
-        fitted.push_back(solve(equations, detail::fold_rows(all, trainings[i])));
-        before += part[i];
+      std::vector<normal_equations> block = of_block;
+      for (std::size_t b = blocks; b-- > 0;) of_block[b] += of_block[b + 1];
+      normal_equations before(of_block[blocks].shift);
+      std::vector<normal_equations> after(height + 1);
+      for (std::size_t b = 0; b < blocks; ++b) {
+        const std::size_t begin = b * height;
+        const std::size_t size = std::min(count, begin + height) - begin;
+        after[size] = before + of_block[b + 1];
+        for (std::size_t i = size; i-- > 1;) {
+          after[i] = part[begin + i];
+          after[i] += after[i + 1];
+        }
+        normal_equations earlier(before.shift);
+        for (std::size_t i = 0; i < size; ++i) {
+          after[i + 1] += earlier;
+          all.refuse_non_finite(after[i + 1], trainings[begin + i]);
+          fitted.push_back(solve(after[i + 1], detail::fold_rows(all, trainings[begin + i])));
+          earlier += part[begin + i];
+        }
+        before += block[b];
       }
       return fitted;
     }
