@@ -73,7 +73,7 @@ void expect_static_like_run_time() {
 }
 TEST(LinearPredict, FoldsAStaticDeploymentToTheSameBits) { expect_static_like_run_time<linear<physical, ridge<1>>>(); }
 TEST(LinearPredict, FoldsTheBaseOfAStaticDeploymentToTheSameBits) {
-  expect_static_like_run_time<linear<physical, ridge<1>, objective::log_ratio_to<analytical::roofline_step_time>>>();
+  expect_static_like_run_time<linear<physical, ridge<1>, objective::log_ratio_to<analytical::floor_time>>>();
 }
 
 TEST(LinearPredict, IsTheSumThatTheSolutionSays) {
