@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -268,6 +269,24 @@ class linear_rows final : public design {
   std::vector<double> shift_;
 };
 
+/// Can a record or schema feed the features and the base that the objective's predictions are relative to?
+template <class Features, class Objective, class Binding>
+struct linear_needs {
+  using base_type = std::remove_cvref_t<decltype(Objective::base())>;
+  /// The first observable that is lacking, or an empty view.
+  static constexpr std::string_view missing() {
+    const std::string_view of_features = Features::template missing_on<Binding>();
+    return of_features.empty() ? first_missing<base_type, Binding>() : of_features;
+  }
+  static constexpr void require() {
+    if constexpr (!Features::template missing_on<Binding>().empty()) {
+      Features::template require_on<Binding>();
+    } else if constexpr (!first_missing<base_type, Binding>().empty()) {
+      Binding::template refuse<name_constant<missing_name<base_type, Binding>>, "the base of the objective">();
+    }
+  }
+};
+
 /// The rows of one fold of a wider design.
 template <class Rows>
 class fold_rows final : public design {
@@ -356,8 +375,9 @@ class linear_predictor {
   template <class Schema>
   RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     using binding = detail::dataset_binding<Schema>;
-    Features::template require_on<binding>();
-    if constexpr (Features::template evaluable<binding>) {
+    using needs = detail::linear_needs<Features, Objective, binding>;
+    needs::require();
+    if constexpr (needs::missing().empty()) {
       using plan_type = detail::linear_plan<Features, Objective, Schema>;
       const column_evaluation<plan_type, Schema> evaluation(data, rows);
       std::size_t at = 0;
@@ -396,8 +416,9 @@ class linear_predictor {
   template <class Record, class Deployment>
   auto bind(const Deployment& deployment) const {
     using binding = detail::record_binding<Deployment, Record>;
-    Features::template require_on<binding>();
-    if constexpr (Features::template evaluable<binding>) {
+    using needs = detail::linear_needs<Features, Objective, binding>;
+    needs::require();
+    if constexpr (needs::missing().empty()) {
       return bound_linear<Features, Objective, Deployment, Record>(coefficients_, solution_.intercept, deployment);
     }
   }
@@ -432,19 +453,23 @@ struct linear {
     if (Objective::name != objective::squared::name) text += ", " + std::string(Objective::name);
     return text;
   }
-  static constexpr std::string_view reads_identity(group axis) { return features::identity_feature(name_of(axis)); }
+  static constexpr std::string_view reads_identity(group axis) {
+    const std::string_view of_features = features::identity_feature(name_of(axis));
+    return of_features.empty() ? detail::first_identity_of<std::remove_cvref_t<decltype(Objective::base())>>(name_of(axis))
+                               : of_features;
+  }
   static constexpr bool fitted_per(group) { return false; }
   /// The first observable that a schema lacks for this estimator, or an empty view.
   template <class Schema>
   static constexpr std::string_view missing_on() {
-    return features::template missing_on<detail::dataset_binding<Schema>>();
+    return detail::linear_needs<features, Objective, detail::dataset_binding<Schema>>::missing();
   }
 
   /// @throws fit_error on no rows, or a feature that is not a finite number (named, with the row)
   template <class Schema>
   RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows) {
     require<Schema>();
-    if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
+    if constexpr (missing_on<Schema>().empty()) {
       const detail::linear_rows<features, Objective, Schema> all(data, rows);
       const normal_equations equations = all.equations(rows);
       all.refuse_non_finite(equations, rows);
@@ -458,7 +483,7 @@ struct linear {
   template <class Schema>
   RAFTER_COLD static auto fit_each(const dataset<Schema>& data, const std::vector<row_set>& trainings) {
     require<Schema>();
-    if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
+    if constexpr (missing_on<Schema>().empty()) {
       using predictor = linear_predictor<features, Objective>;
       std::vector<predictor> fitted;
       fitted.reserve(trainings.size());
@@ -520,7 +545,7 @@ struct linear {
  private:
   template <class Schema>
   static constexpr void require() {
-    features::template require_on<detail::dataset_binding<Schema>>();
+    detail::linear_needs<features, Objective, detail::dataset_binding<Schema>>::require();
   }
   RAFTER_COLD static auto solve(const normal_equations& equations, const design& rows) {
     const Solver solver{};
