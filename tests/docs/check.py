@@ -1,26 +1,30 @@
 #!/usr/bin/env python3
 """Checks that the documentation says what the repository is.
 
-usage: check.py [--root FOLDER] [--programs FOLDER] | --self-test
+usage: check.py [--root FOLDER] [--programs FOLDER] [--update] | --self-test
 
 In README.md, CONTRIBUTING.md and docs/**/*.md:
   <!-- file: PATH -->        the code block that follows is the whole text of that file;
   <!-- part of: PATH -->     its text stands in that file, character by character;
-  <!-- output of: NAME -->   it is what the program NAME prints, or a run of lines of that (only with --programs, the
-                             folder of the built examples; a line "..." in the block stands for any lines);
+  <!-- output of: NAME ... -->   it is what the program prints when it is given these arguments, or a run of lines of
+                             that; a line "..." in the block stands for any lines. Only with --programs, the folder of
+                             the built examples; where $RAFTER_DATA is an argument, only with that data;
   every relative link leads to a file, and its #anchor to a heading of that file;
   no line names a folder of somebody's machine.
+--update first writes the text of the files into the blocks marked with `file`.
+
 Each header of include/rafter/<folder>/ is named, `header.hpp` or `catalog/header.hpp`, in docs/<folder>/README.md, and
 those pages name no header that is not there.
 """
 import argparse
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 
-MARK = re.compile(r"^<!-- (file|part of|output of): (\S+) -->$")
+MARK = re.compile(r"^<!-- (file|part of|output of): (\S.*) -->$")
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.*?) *#*$")
 MACHINE = re.compile(r"(?<![\w.])/(?:home|work|root|Users|tmp)/")
@@ -77,7 +81,7 @@ def occurs(block, printed):
     return True
 
 
-def check_page(root, page, programs, wrong):
+def check_page(root, page, programs, wrong, skipped):
     text = page.read_text(encoding="utf-8")
     lines = text.split("\n")
     where = page.relative_to(root).as_posix()
@@ -97,11 +101,18 @@ def check_page(root, page, programs, wrong):
         elif kind == "output of":
             if programs is None:
                 continue
-            program = programs / name
-            if not program.exists():
-                wrong.append(f"{place}: there is no program '{name}'")
+            program, *arguments = name.split()
+            if not (programs / program).exists():
+                wrong.append(f"{place}: there is no program '{program}'")
                 continue
-            ran = subprocess.run([program], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if "$RAFTER_DATA" in name:
+                data = pathlib.Path(os.environ.get("RAFTER_DATA") or root / "../shared/data")
+                if not data.is_dir():
+                    skipped.append(f"{place}: not run without $RAFTER_DATA: {name}")
+                    continue
+                arguments = [argument.replace("$RAFTER_DATA", str(data)) for argument in arguments]
+            ran = subprocess.run([programs / program] + arguments, cwd=root, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
             if not occurs(block, ran.stdout):
                 wrong.append(f"{place}: not what {name} prints, which is:\n{ran.stdout}")
         else:
@@ -143,15 +154,32 @@ def check_headers(root, wrong):
     return len(folders)
 
 
-def check(root, programs):
-    """-> (a list of what is wrong, the number of pages)"""
-    wrong = []
+def pages_of(root):
     pages = [root / name for name in ("README.md", "CONTRIBUTING.md") if (root / name).exists()]
-    pages += sorted((root / "docs").rglob("*.md"))
+    return pages + sorted((root / "docs").rglob("*.md"))
+
+
+def update(root):
+    """Writes the text of each file into the block that is marked with it."""
+    for page in pages_of(root):
+        lines = page.read_text(encoding="utf-8").split("\n")
+        for at in range(len(lines) - 1, -1, -1):
+            mark = MARK.match(lines[at])
+            if not mark or mark.group(1) != "file" or block_after(lines, at + 1) is None:
+                continue
+            end = lines.index("```", at + 2)
+            lines[at + 2:end] = (root / mark.group(2)).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        page.write_text("\n".join(lines), encoding="utf-8")
+
+
+def check(root, programs):
+    """-> (what is wrong, what was skipped, the number of pages)"""
+    wrong, skipped = [], []
+    pages = pages_of(root)
     for page in pages:
-        check_page(root, page, programs, wrong)
+        check_page(root, page, programs, wrong, skipped)
     check_headers(root, wrong)
-    return wrong, len(pages)
+    return wrong, skipped, len(pages)
 
 
 def self_test():
@@ -187,7 +215,7 @@ def self_test():
             (root / "docs/f/README.md").write_text(text if about_headers else "`x.hpp`\n")
             if not about_headers:
                 (root / "docs/page.md").write_text(text)
-            wrong, _ = check(root, root / "bin")
+            wrong, _, _ = check(root, root / "bin")
             if (expected is None) != (not wrong) or (expected and expected not in "\n".join(wrong)):
                 sys.exit(f"self-test: {name}: expected {expected!r}, got {wrong}")
     print(f"self-test: {len(cases)} pages judged rightly")
@@ -197,11 +225,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--programs", type=pathlib.Path)
+    parser.add_argument("--update", action="store_true")
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
     if options.self_test:
         return self_test()
-    wrong, pages = check(options.root.resolve(), options.programs and options.programs.resolve())
+    if options.update:
+        update(options.root.resolve())
+    wrong, skipped, pages = check(options.root.resolve(), options.programs and options.programs.resolve())
+    for line in skipped:
+        print(line)
     for line in wrong:
         print(line, file=sys.stderr)
     print(f"{pages} pages, {len(wrong)} things wrong")
