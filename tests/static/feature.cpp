@@ -48,7 +48,5 @@ static_assert(catalog::study30_t::evaluable<detail::dataset_binding<lists>>);
 static_assert(!catalog::study30_t::evaluable<detail::dataset_binding<aggregates>>);
 static_assert(catalog::blackbox_t::evaluable<detail::dataset_binding<aggregates>>);
 static_assert(!catalog::kv_proxies_t::evaluable<detail::dataset_binding<lists>>);
-static_assert(with_targets<lists, step_interval_t>::targets::size == 2 &&
-              with_targets<lists, step_interval_t>::columns::has<step_interval_t>);
 
 }  // namespace rafter_static_tests
