@@ -167,6 +167,8 @@ def update(root):
             mark = MARK.match(lines[at])
             if not mark or mark.group(1) != "file" or block_after(lines, at + 1) is None:
                 continue
+            if not (root / mark.group(2)).is_file():
+                continue
             end = lines.index("```", at + 2)
             lines[at + 2:end] = (root / mark.group(2)).read_text(encoding="utf-8").removesuffix("\n").split("\n")
         page.write_text("\n".join(lines), encoding="utf-8")
