@@ -1,11 +1,8 @@
 // rafter-study on rafter's own format, the embedded data included. SPDX-License-Identifier: Apache-2.0
 #include "rafter/io/rafter_steps.hpp"
 
+#include "examples/data/embedded_steps.hpp"
 #include "run.hpp"
-
-#ifndef RAFTER_EMBEDDED_STEPS
-#error "the build passes -DRAFTER_EMBEDDED_STEPS=\"path of the embedded steps\""
-#endif
 
 namespace study {
 namespace {
@@ -17,7 +14,10 @@ constexpr std::string_view usual_split = "lomo";
 
 rafter::evaluation_report run_rafter_steps(const request& asked) {
   const rafter::step_read_options options{.progress = asked.progress};
-  const auto data = rafter::read_rafter_steps(asked.data.empty() ? RAFTER_EMBEDDED_STEPS : asked.data, options);
+  const auto data = asked.data.empty()
+                        ? rafter::parse_rafter_steps(rafter_data::embedded_steps(),
+                                                     std::string(rafter_data::embedded_steps_name), options)
+                        : rafter::read_rafter_steps(asked.data, options);
   if (asked.test.empty()) return run<predictors>(asked, data, nullptr, usual_split);
   const auto test = rafter::read_rafter_steps(asked.test, options);
   return run<predictors>(asked, data, &test, usual_split);

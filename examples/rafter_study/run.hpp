@@ -138,7 +138,7 @@ rafter::evaluation_report run(const request& asked, const rafter::dataset<Schema
 
   evaluation_report report = describe_data(data);
   report.digest = digest(data);
-  report.file_sha256 = file_sha256(data.source());
+  if (!asked.data.empty()) report.file_sha256 = file_sha256(data.source());
   if (!asked.target.empty()) report.target = report.plausibility.target = asked.target;
   const evaluate_options options{.progress = asked.progress};
   const auto run_all = [&]<class Split>(const Split&, const std::vector<fold>& folds) {

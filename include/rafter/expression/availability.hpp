@@ -138,7 +138,7 @@ constexpr identities find_identities() {
       if (E::provenance_v == provenance::identity) own.add({E::name, E::identity_of});
       if constexpr (has_definition<E>) {
         for (std::size_t i = 0; i < identities_in<typename E::definition>.count; ++i) {
-          own.add({E::name, identities_in<typename E::definition>.found[i].axis});
+          own.add(identities_in<typename E::definition>.found[i]);
         }
       }
     }

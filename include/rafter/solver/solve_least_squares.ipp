@@ -160,7 +160,21 @@ RAFTER_COLD_FUNCTION reduced_problem reduce_rows(const design& rows, const norma
   std::vector<double> r(n * n, 0.0);
   constexpr std::size_t most = 128;
   std::vector<double> buffer(n * most);
+  // A column of equal values is constant whatever the centre that rounding gave it.
+  std::vector<double> first(p, 0.0);
+  std::vector<bool> varies(p, false);
+  bool begun = false;
   rows.for_each_block([&](const design_block& block) {
+    for (std::size_t j = 0; j < p && block.rows > 0; ++j) {
+      const double* from = block.x + j * block.stride;
+      if (!begun) first[j] = from[0];
+      if (!varies[j]) varies[j] = std::any_of(from, from + block.rows, [&](double v) { return v != first[j]; });
+      if (!varies[j] && block.x_low != nullptr) {
+        const double* low = block.x_low + j * block.stride;
+        varies[j] = std::any_of(low, low + block.rows, [](double v) { return v != 0.0; });
+      }
+    }
+    begun = begun || block.rows > 0;
     for (std::size_t at = 0; at < block.rows; at += most) {
       const std::size_t count = std::min(most, block.rows - at);
       for (std::size_t j = 0; j < n; ++j) {
@@ -192,7 +206,7 @@ RAFTER_COLD_FUNCTION reduced_problem reduce_rows(const design& rows, const norma
     const double* column = r.data() + (j + 1) * n;
     problem.mean[j] = centre[j] + column[0] / r[0];
     for (std::size_t k = skip; k < m + skip; ++k) problem.t[j * m + k - skip] = column[k];
-    for (std::size_t k = 1; k <= j + 1; ++k) centred_squares[j] += column[k] * column[k];
+    for (std::size_t k = 1; k <= j + 1 && varies[j]; ++k) centred_squares[j] += column[k] * column[k];
     squares[j] = centred_squares[j] + column[0] * column[0];
   }
   const double* target = r.data() + (p + 1) * n;
