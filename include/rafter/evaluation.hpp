@@ -7,3 +7,4 @@
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/table.hpp"
 #include "rafter/evaluation/text.hpp"
+#include "rafter/evaluation/tuned.hpp"
