@@ -91,7 +91,7 @@ void expect_same(const linear_solution& a, const linear_solution& b, double tole
 /// Sets of rows that cut runs, packs and deployments in all the ways there are.
 std::vector<row_set> awkward_rows(std::size_t size) {
   std::vector<row_set> sets{row_set::all(size)};
-  for (std::size_t begin : {0, 1, 5}) {
+  for (const std::size_t begin : {std::size_t{0}, std::size_t{1}, std::size_t{5}}) {
     for (std::size_t count = 16; count <= 16 + 2 * pack_width + 1; ++count) {
       std::vector<std::size_t> rows;
       for (std::size_t i = 0; i < count; ++i) rows.push_back(begin + i);
