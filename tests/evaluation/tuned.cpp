@@ -74,8 +74,8 @@ TEST(TunedRidge, ChoosesWhatBruteForceChooses) {
     };
     EXPECT_EQ(fitted.alpha(), best(means)) << seed;
     EXPECT_EQ(by_worst.alpha(), best(worsts)) << seed;
-    const linear_solution refit =
-        ridge_with{fitted.alpha()}.solve(detail::linear_rows<tiny::mixture_t::set_type, objective::relative, tiny::aggregated>(data, rows).equations(rows));
+    const detail::linear_rows<tiny::mixture_t::set_type, objective::relative, tiny::aggregated> all(data, rows);
+    const linear_solution refit = ridge_with{fitted.alpha()}.solve(all.equations(rows), &all);
     EXPECT_EQ(fitted.solution().coefficients, refit.coefficients);
     EXPECT_EQ(fitted.summary().rows, rows.size());
   }
