@@ -1,47 +1,32 @@
 // rafter-study: evaluates step-time predictors on a file of steps and prints the report.
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
-#include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "rafter/core/nearest_name.hpp"
-#include "rafter/evaluation/html.hpp"
-#include "rafter/evaluation/json.hpp"
-#include "rafter/evaluation/text.hpp"
+#include "../common/command_line.hpp"
+#include "../common/report_files.hpp"
+#include "examples/data/embedded_steps.hpp"
+#include "rafter/core/sha256.hpp"
 #include "rafter/io/file.hpp"
-#include "rafter/version.hpp"
 #include "study.hpp"
 
 namespace {
 
-constexpr int bad_input = 2;
+constexpr std::string_view program = "rafter-study";
 
-/// A progress bar on standard error; nothing where that is no terminal.
-class progress_bar {
- public:
-  void operator()(std::string_view stage, std::size_t done, std::size_t total) {
-    if (!terminal_) return;
-    constexpr std::size_t width = 30;
-    const std::size_t filled = total == 0 ? width : width * done / total;
-    std::string line = fmt::format("\r{:<24.24} [{:<{}}] ", stage, std::string(filled, '='), width);
-    if (line != shown_) std::fputs(line.c_str(), stderr);
-    shown_ = line;
-  }
-  void clear() {
-    if (!shown_.empty()) std::fputs("\r\033[K", stderr);
-    shown_.clear();
-  }
-
- private:
-  bool terminal_ = isatty(STDERR_FILENO) != 0;
-  std::string shown_;
+struct schema {
+  study::offer offer;
+  rafter::evaluation_report (*run)(const study::request&);
 };
+
+std::vector<schema> schemas() {
+  return {{study::offer_of_rafter_steps(), study::run_rafter_steps},
+          {study::offer_of_kernel_steps(), study::run_kernel_steps},
+          {study::offer_of_blis_steps(), study::run_blis_steps}};
+}
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -49,85 +34,92 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-void print_list() {
-  fmt::print("splits: {}\n", joined(study::split_names()));
-  for (const study::offer& one :
-       {study::offer_of_rafter_steps(), study::offer_of_kernel_steps(), study::offer_of_blis_steps()}) {
-    fmt::print("schema {}\n  targets: {}\n  predictors: {}\n  usual split: {}\n", one.schema, joined(one.targets),
-               joined(one.predictors), one.usual_split);
+std::string list() {
+  std::string text = "splits: " + joined(study::split_names()) + "\n";
+  for (const schema& one : schemas()) {
+    text += "schema " + one.offer.schema + "\n  targets: " + joined(one.offer.targets) +
+            "\n  predictors: " + joined(one.offer.predictors) + "\n  usual split: " + one.offer.usual_split + "\n";
   }
+  return text;
 }
 
-int complain(std::string_view what) {
-  std::string line(what);
-  for (char& c : line) {
-    if (c == '\n' || c == '\r') c = ' ';
-  }
-  fmt::print(stderr, "rafter-study: {}\n", line);
-  return bad_input;
-}
+struct options {
+  std::string data;
+  std::string schema;
+  std::string test;
+  std::string json;
+  std::string markdown;
+  std::string html;
+  bool list = false;
+};
 
-rafter::evaluation_report run(const std::string& schema, const study::request& asked) {
-  const std::vector<std::string> schemas{"rafter", "kernel_steps", "blis_steps"};
-  if (schema == "rafter") return study::run_rafter_steps(asked);
-  if (schema == "kernel_steps") return study::run_kernel_steps(asked);
-  if (schema == "blis_steps") return study::run_blis_steps(asked);
-  throw study::usage_error("unknown schema '" + schema + "'" + rafter::did_you_mean(schema, schemas) + " (see --list)");
+int run(int argc, char** argv, programs::progress_bar& bar) {
+  options given;
+  study::request asked;
+  programs::command_line line(std::string(program),
+                              "Evaluates step-time predictors on measured steps: the plausibility of the target first, "
+                              "then every fold of every predictor, the worst before the mean.");
+  line.option("--data", given.data, "file of steps; without it, the embedded (generated) data");
+  line.option("--schema", given.schema, "layout of the file: rafter, kernel_steps or blis_steps");
+  line.option("--target", asked.target, "which time to predict (default: the schema's first)");
+  line.option("--split", asked.split, "what is held out (default: the schema's usual split)");
+  line.option("--predictors", asked.predictors, "names, separated by commas (default: all)");
+  line.option("--test", given.test, "fit on all of --data, evaluate on this file");
+  line.option("--json", given.json, "write the report as JSON");
+  line.option("--markdown", given.markdown, "write the report as Markdown");
+  line.option("--html", given.html, "write the report as one HTML page");
+  line.flag("--list", given.list, "name schemas, targets, splits and predictors");
+  if (const std::optional<int> done = line.parse(argc, argv)) return *done;
+  if (given.list) {
+    programs::print(list());
+    return 0;
+  }
+  using programs::usage_error;
+  if (given.data.empty() && !given.test.empty()) throw usage_error("--test needs --data");
+  if (!given.test.empty() && !asked.split.empty()) throw usage_error("--test and --split exclude each other");
+  if (given.schema.empty() && !given.data.empty()) {
+    throw usage_error("--data needs --schema (rafter, kernel_steps or blis_steps)");
+  }
+  const std::vector<schema> known = schemas();
+  const schema* chosen = &known.front();
+  if (!given.schema.empty()) {
+    std::vector<std::string> names;
+    for (const schema& one : known) names.push_back(one.offer.schema);
+    study::require_known("schema", given.schema, names);
+    for (const schema& one : known) {
+      if (one.offer.schema == given.schema) chosen = &one;
+    }
+  }
+  if (given.data.empty() && chosen != &known.front()) throw usage_error("--schema " + given.schema + " needs --data");
+
+  const rafter::file_bytes data = given.data.empty() ? rafter::file_bytes() : rafter::read_file(given.data);
+  const rafter::file_bytes test = given.test.empty() ? rafter::file_bytes() : rafter::read_file(given.test);
+  if (given.data.empty()) {
+    asked.data = {std::string(rafter_data::embedded_steps_name), rafter_data::embedded_steps()};
+  } else {
+    asked.data = {given.data, data.view()};
+  }
+  if (!given.test.empty()) asked.test = study::input{given.test, test.view()};
+  asked.progress = [&](std::string_view stage, std::size_t done, std::size_t total) { bar(stage, done, total); };
+
+  rafter::evaluation_report report = chosen->run(asked);
+  report.file_sha256 = rafter::sha256_hex(asked.data.text);
+  bar.clear();
+  if (!given.json.empty()) rafter::write_file(given.json, programs::json_of(report));
+  if (!given.markdown.empty()) rafter::write_file(given.markdown, programs::markdown_of(report));
+  if (!given.html.empty()) rafter::write_file(given.html, programs::html_of(report));
+  programs::print(programs::text_of(report));
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Evaluates step-time predictors on measured steps: the plausibility of the target first, then every fold "
-               "of every predictor, the worst before the mean.");
-  app.set_version_flag("--version", std::string(RAFTER_VERSION));
-  study::request asked;
-  std::string schema;
-  std::string json_path;
-  std::string markdown_path;
-  std::string html_path;
-  bool list = false;
-  app.add_option("--data", asked.data, "file of steps; without it, the embedded (generated) data");
-  app.add_option("--schema", schema, "layout of the file: rafter, kernel_steps or blis_steps");
-  app.add_option("--target", asked.target, "which time to predict (default: the schema's first)");
-  app.add_option("--split", asked.split, "what is held out (default: the schema's usual split)");
-  app.add_option("--predictors", asked.predictors, "names, separated by commas (default: all)")->delimiter(',');
-  app.add_option("--test", asked.test, "fit on all of --data, evaluate on this file");
-  app.add_option("--json", json_path, "write the report as JSON");
-  app.add_option("--markdown", markdown_path, "write the report as Markdown");
-  app.add_option("--html", html_path, "write the report as one HTML page");
-  app.add_flag("--list", list, "name schemas, targets, splits and predictors");
+  programs::progress_bar bar;
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& done) {
-    return app.exit(done);
-  } catch (const CLI::ParseError& error) {
-    return complain(error.what());
-  }
-
-  progress_bar bar;
-  try {
-    if (list) {
-      print_list();
-      return 0;
-    }
-    if (asked.data.empty() && !asked.test.empty()) throw study::usage_error("--test needs --data");
-    if (!asked.test.empty() && !asked.split.empty()) throw study::usage_error("--test and --split exclude each other");
-    if (schema.empty()) {
-      if (!asked.data.empty()) throw study::usage_error("--data needs --schema (rafter, kernel_steps or blis_steps)");
-      schema = "rafter";
-    }
-    if (asked.data.empty() && schema != "rafter") throw study::usage_error("--schema " + schema + " needs --data");
-    asked.progress = [&](std::string_view stage, std::size_t done, std::size_t total) { bar(stage, done, total); };
-    const rafter::evaluation_report report = run(schema, asked);
-    bar.clear();
-    fmt::print("{}", rafter::text_of(report));
-    if (!json_path.empty()) rafter::write_file(json_path, rafter::json_of(report).dump(2) + "\n");
-    if (!markdown_path.empty()) rafter::write_file(markdown_path, rafter::markdown_of(report));
-    if (!html_path.empty()) rafter::write_file(html_path, rafter::html_of(report));
+    return run(argc, argv, bar);
   } catch (const std::exception& error) {
     bar.clear();
-    return complain(error.what());
+    return programs::complain(program, error.what());
   }
-  return 0;
 }

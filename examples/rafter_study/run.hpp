@@ -2,32 +2,25 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "rafter/core/nearest_name.hpp"
 #include "rafter/estimator/predictors.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/transfer.hpp"
-#include "rafter/io/digest.hpp"
 #include "rafter/step/digest.hpp"
-#include "rafter/validation.hpp"
 #include "study.hpp"
 
 namespace study {
 
-/// A predictor by name. `Anonymous` is what stands in for it where the split holds models out and the predictor's own
-/// features would identify them; void: nothing does.
-template <class Estimator, class Anonymous = void>
+/// A predictor by name: the first estimator that the split lets transfer. The later ones stand in where the features
+/// of those before would identify what the split holds out.
+template <class Estimator, class... StandIns>
 struct entry {
-  using estimator = Estimator;
-  using anonymous = Anonymous;
   static constexpr std::string_view name = Estimator::label;
 };
 
@@ -40,141 +33,123 @@ inline std::string observable_of(std::string_view target) {
   return std::string(target);
 }
 
-/// Calls `visit(split)` for each split policy that the program knows.
-template <class Visit>
-void each_split(Visit visit) {
-  using namespace rafter;
-  visit(temporal{});
-  visit(lomo{});
-  visit(lowo{});
-  visit(loeo{});
-  visit(loho{});
-  visit(leave_one_attention_shape_out{});
-  visit(k_fold{});
-  visit(rolling_origin{});
-  visit(pooled{temporal{}});
-  visit(lomo{} * temporal{});
-  visit(lowo{} * temporal{});
-}
-
-/// Describes one predictor's result, or says why there is none.
-template <class Entry, class Split, class Schema>
-rafter::predictor_result run_entry(const rafter::dataset<Schema>& data, const std::vector<rafter::fold>& folds,
-                                   const rafter::dataset<Schema>* test, const rafter::evaluate_options& options,
-                                   std::vector<std::string>& notes) {
-  using namespace rafter;
-  const auto run = [&]<class E>() -> predictor_result {
-    constexpr std::string_view missing = E::template missing_on<Schema>();
-    if constexpr (!missing.empty()) {
-      return {.predictor = std::string(Entry::name),
-              .description = E::name(),
-              .folds = {},
-              .refused = "it needs the observable '" + std::string(missing) + "', which schema " +
-                         std::string(Schema::name) + " does not carry"};
-    } else if (test != nullptr) {
-      return evaluate_transfer<E>(data, *test).result;
-    } else {
-      return evaluate_on_folds<E>(data, folds, options).result;
-    }
-  };
-  using estimator = typename Entry::estimator;
-  using anonymous = typename Entry::anonymous;
-  if constexpr (transfers_under<estimator, Split>) {
-    return run.template operator()<estimator>();
-  } else if constexpr (!std::is_void_v<anonymous>) {
-    static_assert(transfers_under<anonymous, Split>);
-    notes.push_back(std::string(Entry::name) + ": its feature '" +
-                    std::string(estimator::reads_identity(group::model)) +
-                    "' identifies the held-out models and is left out");
-    return run.template operator()<anonymous>();
-  } else {
-    return {.predictor = std::string(Entry::name),
-            .description = estimator::name(),
-            .folds = {},
-            .refused = "it knows or is fitted per group, and split " + std::string(Split::name) + " holds groups out"};
-  }
-}
-
-/// A stand-in for "no split" when a test file is given: nothing that the model code could reveal is known of a file.
-struct other_file {
-  static constexpr std::string_view name = "test_file";
-  static constexpr std::array held_out{rafter::group::model};
-  static constexpr std::optional<rafter::group> fits_one_per{};
-  static constexpr bool is_random = false;
-  std::vector<rafter::fold> folds(const rafter::splittable auto&) const { return {}; }
+/// What is evaluated: on folds of the data, or fitted on all of it and tested on other data.
+template <class Schema>
+struct task {
+  const rafter::dataset<Schema>& data;
+  const rafter::dataset<Schema>* test = nullptr;
+  const chosen_split& split;
+  rafter::evaluate_options options;
 };
 
-template <class... Entries>
-std::vector<std::string> names_of(std::tuple<Entries...>) {
-  return {std::string(Entries::name)...};
+template <class E, class Schema>
+RAFTER_COLD rafter::predictor_result evaluate_one(const task<Schema>& what, std::string_view label) {
+  constexpr std::string_view missing = E::template missing_on<Schema>();
+  if constexpr (!missing.empty()) {
+    return {.predictor = std::string(label),
+            .description = E::name(),
+            .folds = {},
+            .refused = "it needs the observable '" + std::string(missing) + "', which schema " +
+                       std::string(Schema::name) + " does not carry"};
+  } else {
+    return (what.test != nullptr ? rafter::evaluate_transfer<E>(what.data, *what.test)
+                                 : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options))
+        .result;
+  }
 }
 
-/// Evaluates what is asked on `data` (and `test`, if given).
-template <class Entries, class Schema>
-rafter::evaluation_report run(const request& asked, const rafter::dataset<Schema>& all,
-                              const std::type_identity_t<rafter::dataset<Schema>>* other, std::string_view usual_split) {
+/// Evaluates the first estimator that transfers under the split, or says why none does.
+template <class Schema, class E, class... StandIns>
+RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task<Schema>& what,
+                                               std::vector<std::string>& notes) {
   using namespace rafter;
-  const std::vector<std::string> known = names_of(Entries{});
-  for (const std::string& name : asked.predictors) {
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      throw usage_error("unknown predictor '" + name + "'" + did_you_mean(name, known) + " (see --list)");
+  std::optional<predictor_result> result;
+  std::string left_out;
+  const auto attempt = [&]<class One>() {
+    if (result) return;
+    for (std::size_t axis = 0; axis < group_axes; ++axis) {
+      const auto which = static_cast<group>(axis);
+      if (!what.split.holds_out[axis] || (One::reads_identity(which).empty() && !One::fitted_per(which))) continue;
+      left_out = One::reads_identity(which);
+      return;
     }
+    result = evaluate_one<One>(what, E::label);
+  };
+  attempt.template operator()<E>();
+  (attempt.template operator()<StandIns>(), ...);
+  if (!result) {
+    return {.predictor = std::string(E::label),
+            .description = E::name(),
+            .folds = {},
+            .refused = "it knows or is fitted per group, and split " + what.split.name + " holds groups out"};
   }
-  const std::string split_name = asked.split.empty() ? std::string(usual_split) : asked.split;
-  const std::vector<std::string> splits = split_names();
-  if (std::find(splits.begin(), splits.end(), split_name) == splits.end()) {
-    throw usage_error("unknown split '" + split_name + "'" + did_you_mean(split_name, splits) + " (see --list)");
+  if (!left_out.empty()) {
+    notes.push_back(std::string(E::label) + ": without its feature '" + left_out +
+                    "', which identifies what training has not seen");
   }
+  return *std::move(result);
+}
 
-  std::vector<std::string> targets;
-  Schema::targets::each([&]<class Leaf>() { targets.emplace_back(Leaf::name); });
+/// Evaluates what is asked on `all` (and `other`, if given).
+template <class Entries, class Schema>
+RAFTER_COLD rafter::evaluation_report run(const request& asked, const rafter::dataset<Schema>& all,
+                                          const rafter::dataset<Schema>* other, const offer& offered) {
+  using namespace rafter;
   const std::string target = asked.target.empty() ? std::string(all.target_name()) : observable_of(asked.target);
-  if (std::find(targets.begin(), targets.end(), target) == targets.end()) {
-    throw usage_error("unknown target '" + asked.target + "'" + did_you_mean(target, targets) + " (see --list)");
-  }
   const dataset<Schema> data = all.for_target(target);
   std::optional<dataset<Schema>> test;
   if (other != nullptr) test = other->for_target(target);
 
   evaluation_report report = describe_data(data);
   report.digest = digest(data);
-  if (!asked.data.empty()) report.file_sha256 = file_sha256(data.source());
   if (!asked.target.empty()) report.target = report.plausibility.target = asked.target;
-  const evaluate_options options{.progress = asked.progress};
-  const auto run_all = [&]<class Split>(const Split&, const std::vector<fold>& folds) {
-    const auto one = [&]<class Entry>(Entry) {
-      const bool wanted = asked.predictors.empty() ||
-                          std::find(asked.predictors.begin(), asked.predictors.end(), Entry::name) != asked.predictors.end();
-      if (!wanted) return;
-      report.results.push_back(
-          run_entry<Entry, Split>(data, folds, test ? &*test : nullptr, options, report.notes));
-    };
-    std::apply([&](auto... entries) { (one(entries), ...); }, Entries{});
-  };
-
+  chosen_split split;
   if (test) {
-    report.split = "test_file";
-    report.split_title = "fitted on all rows, tested on " + test->source();
-    const plausibility_report audit = plausibility(*test);
-    report.notes.push_back(test->source() + ": " + std::to_string(test->size()) + " rows; " + audit.verdict());
-    run_all(other_file{}, {});
-    return report;
+    split.name = "test_file";
+    split.title = "fitted on all rows, tested on " + test->source();
+    split.holds_out[static_cast<std::size_t>(group::model)] = true;  // whether the files share models is not known
+    report.notes.push_back(test->source() + ": " + std::to_string(test->size()) + " rows; " +
+                           plausibility(*test).verdict());
+  } else {
+    split = choose_split(asked.split.empty() ? offered.usual_split : asked.split, split_view(data));
   }
-  each_split([&](const auto& split) {
-    using split_type = std::remove_cvref_t<decltype(split)>;
-    if (split_type::name != split_name) return;
-    report.split = std::string(split_type::name);
-    report.split_title = std::string(title_of<split_type>);
-    run_all(split, checked_folds(data, split));
-  });
+  report.split = split.name;
+  report.split_title = split.title;
+  const task<Schema> what{data, test ? &*test : nullptr, split, {.progress = asked.progress}};
+  const auto one = [&]<class Entry>(Entry which) {
+    const auto& wanted = asked.predictors;
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), Entry::name) == wanted.end()) return;
+    report.results.push_back(run_entry(which, what, report.notes));
+  };
+  std::apply([&](auto... entries) { (one(entries), ...); }, Entries{});
   return report;
 }
 
-template <class Schema, class Entries>
-offer offer_of(std::string_view usual_split) {
+/// Reads what is asked with `parse(text, name, options)` and evaluates it.
+template <class Entries, class Parse>
+RAFTER_COLD rafter::evaluation_report read_and_run(const request& asked, const offer& offered, Parse parse) {
+  for (const std::string& name : asked.predictors) require_known("predictor", name, offered.predictors);
+  if (!asked.target.empty()) {
+    std::vector<std::string> known = offered.targets;
+    for (const char* column : {"duration_us", "interval_us", "total_us", "gpu_time_us", "wall_time_us"}) {
+      const std::string observable = observable_of(column);
+      const auto& targets = offered.targets;
+      if (std::find(targets.begin(), targets.end(), observable) != targets.end()) known.emplace_back(column);
+    }
+    require_known("target", asked.target, known);
+  }
+  if (!asked.split.empty()) require_known("split", asked.split, split_names());
+  const auto data = parse(asked.data);
+  if (!asked.test) return run<Entries>(asked, data, static_cast<decltype(&data)>(nullptr), offered);
+  const auto test = parse(*asked.test);
+  return run<Entries>(asked, data, &test, offered);
+}
+
+template <class Schema, class... Entries>
+RAFTER_COLD offer offer_of(std::tuple<Entries...>, std::string_view usual_split) {
   offer made{.schema = std::string(Schema::name),
              .targets = {},
-             .predictors = names_of(Entries{}),
+             .predictors = {std::string(Entries::name)...},
              .usual_split = std::string(usual_split)};
   Schema::targets::each([&]<class Leaf>() { made.targets.emplace_back(Leaf::name); });
   return made;

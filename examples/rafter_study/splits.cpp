@@ -1,12 +1,76 @@
-// rafter-study: the names of the split policies. SPDX-License-Identifier: Apache-2.0
-#include "run.hpp"
+// rafter-study: the split policies by name. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <utility>
+
+#include "../common/command_line.hpp"
+#include "rafter/core/nearest_name.hpp"
+#include "rafter/io/error.hpp"
+#include "rafter/validation.hpp"
+#include "study.hpp"
 
 namespace study {
+namespace {
+
+/// Calls `visit(split)` for each split policy that the program knows.
+template <class Visit>
+void each_split(Visit visit) {
+  using namespace rafter;
+  visit(temporal{});
+  visit(lomo{});
+  visit(lowo{});
+  visit(loeo{});
+  visit(loho{});
+  visit(leave_one_attention_shape_out{});
+  visit(k_fold{});
+  visit(rolling_origin{});
+  visit(pooled{temporal{}});
+  visit(lomo{} * temporal{});
+  visit(lowo{} * temporal{});
+}
+
+template <class Split, std::size_t... Axis>
+constexpr std::array<bool, rafter::group_axes> axes_held_out(std::index_sequence<Axis...>) {
+  return {rafter::holds_out<Split, static_cast<rafter::group>(Axis)>...};
+}
+
+}  // namespace
+
+void require_known(std::string_view kind, std::string_view name, const std::vector<std::string>& known) {
+  if (std::find(known.begin(), known.end(), name) != known.end()) return;
+  throw programs::usage_error("unknown " + std::string(kind) + " '" + rafter::printable(name) + "'" +
+                              rafter::did_you_mean(name, known) + " (see --list)");
+}
+
+const rafter::group_column& split_view::groups(rafter::group axis) const {
+  if (!has_group(axis)) {
+    throw rafter::dataset_error("the data has no group '" + std::string(rafter::name_of(axis)) + "'");
+  }
+  return *groups_[static_cast<std::size_t>(axis)];
+}
 
 std::vector<std::string> split_names() {
   std::vector<std::string> names;
   each_split([&](const auto& split) { names.emplace_back(std::remove_cvref_t<decltype(split)>::name); });
   return names;
+}
+
+chosen_split choose_split(std::string_view name, const split_view& data) {
+  require_known("split", name, split_names());
+  chosen_split chosen;
+  each_split([&]<class Split>(const Split& split) {
+    if (Split::name != name) return;
+    chosen.name = Split::name;
+    chosen.title = rafter::title_of<Split>;
+    chosen.holds_out = axes_held_out<Split>(std::make_index_sequence<rafter::group_axes>{});
+    try {
+      chosen.folds = split.folds(data);
+      rafter::check_folds(chosen.folds, data.size());
+      rafter::check_held_out<Split>(chosen.folds, data);
+    } catch (const rafter::error& why) {
+      throw programs::usage_error(data.source() + ": split " + chosen.name + ": " + why.what());
+    }
+  });
+  return chosen;
 }
 
 }  // namespace study

@@ -1,28 +1,35 @@
 // rafter-study: what the program asks of each schema. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <stdexcept>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rafter/core/progress.hpp"
 #include "rafter/evaluation/report.hpp"
+#include "rafter/step/groups.hpp"
+#include "rafter/validation/fold.hpp"
 
 namespace study {
 
-/// The command line, parsed.
+/// The content of a file, and its name for errors and reports. The text outlives the study.
+struct input {
+  std::string name;
+  std::string_view text;
+};
+
+/// The command line, parsed, and the files that it names.
 struct request {
-  std::string data;                     ///< path; empty: the embedded data
-  std::string test;                     ///< path; empty: none
+  input data;
+  std::optional<input> test;
   std::string target;                   ///< empty: the schema's first
   std::string split;                    ///< empty: the schema's usual one
   std::vector<std::string> predictors;  ///< empty: all that the schema offers
   rafter::progress_callback progress;
-};
-
-/// A request that names something that does not exist.
-struct usage_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
 };
 
 /// What a schema offers, for --list.
@@ -33,6 +40,44 @@ struct offer {
   std::string usual_split;
 };
 
+/// Throws usage_error, naming the nearest, unless `name` is among `known`.
+void require_known(std::string_view kind, std::string_view name, const std::vector<std::string>& known);
+
+/// All that a split may see of a dataset, whatever its schema: policies are compiled once, not once per schema.
+class split_view {
+ public:
+  template <class Data>
+  explicit split_view(const Data& data) : source_(data.source()), size_(data.size()), step_ids_(data.step_ids()) {
+    for (std::size_t axis = 0; axis < rafter::group_axes; ++axis) {
+      const auto which = static_cast<rafter::group>(axis);
+      if (data.has_group(which)) groups_[axis] = &data.groups(which);
+    }
+  }
+  const std::string& source() const { return source_; }
+  std::size_t size() const { return size_; }
+  std::span<const double> step_ids() const { return step_ids_; }
+  bool has_group(rafter::group axis) const { return groups_[static_cast<std::size_t>(axis)] != nullptr; }
+  const rafter::group_column& groups(rafter::group axis) const;
+
+ private:
+  std::string source_;
+  std::size_t size_;
+  std::span<const double> step_ids_;
+  std::array<const rafter::group_column*, rafter::group_axes> groups_{};
+};
+
+/// A split chosen by name, and what it makes of the data.
+struct chosen_split {
+  std::string name;
+  std::string title;
+  std::array<bool, rafter::group_axes> holds_out{};  ///< no tested label of this axis is trained on
+  std::vector<rafter::fold> folds;
+};
+
+std::vector<std::string> split_names();
+/// @throws usage_error for an unknown name; what the policy throws where the data does not allow it
+chosen_split choose_split(std::string_view name, const split_view& data);
+
 // One translation unit per schema: each compiles its predictors once.
 rafter::evaluation_report run_blis_steps(const request& asked);
 rafter::evaluation_report run_kernel_steps(const request& asked);
@@ -40,7 +85,5 @@ rafter::evaluation_report run_rafter_steps(const request& asked);
 offer offer_of_blis_steps();
 offer offer_of_kernel_steps();
 offer offer_of_rafter_steps();
-
-std::vector<std::string> split_names();
 
 }  // namespace study

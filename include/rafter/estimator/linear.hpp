@@ -353,13 +353,15 @@ class bound_linear {
 template <class Features, class Objective>
 class linear_predictor {
  public:
-  linear_predictor(linear_solution solution, bool has_intercept)
-      : solution_(std::move(solution)), has_intercept_(has_intercept) {
+  /// @param choice  what the fit chose by itself (a penalty), in words; may be empty
+  linear_predictor(linear_solution solution, bool has_intercept, std::string choice = {})
+      : solution_(std::move(solution)), has_intercept_(has_intercept), choice_(std::move(choice)) {
     std::copy_n(solution_.coefficients.begin(), Features::size, coefficients_.begin());
   }
 
   /// Coefficients in raw units with standard errors, rank, status, path: everything that the solver said.
   const linear_solution& solution() const { return solution_; }
+  bool has_intercept() const { return has_intercept_; }
   static constexpr const auto& feature_names() { return Features::names; }
 
   fit_summary summary() const {
@@ -368,7 +370,7 @@ class linear_predictor {
             .parameters = Features::size + intercepts,
             .identifiable = solution_.rank + intercepts,
             .healthy = solution_.status == fit_status::ok || solution_.status == fit_status::refined,
-            .status = std::string(text_of(solution_.status))};
+            .status = std::string(text_of(solution_.status)) + (choice_.empty() ? "" : "; " + choice_)};
   }
 
   /// Predicts rows of a dataset [s]; the features are not stored. @param out  rows.size() values
@@ -437,6 +439,7 @@ class linear_predictor {
   linear_solution solution_;
   std::array<double, Features::size> coefficients_{};
   bool has_intercept_;
+  std::string choice_;
 };
 
 /// A linear model: target = intercept + Σ coefficient · feature (or its logarithm, or relative to a base: see
@@ -552,7 +555,9 @@ struct linear {
     linear_solution solution = solver.solve(equations, &rows);
     bool intercept = true;
     if constexpr (requires { solver.intercept; }) intercept = static_cast<bool>(solver.intercept);
-    return linear_predictor<features, Objective>(std::move(solution), intercept);
+    std::string choice;
+    if constexpr (requires { solver.choice(solution); }) choice = solver.choice(solution);
+    return linear_predictor<features, Objective>(std::move(solution), intercept, std::move(choice));
   }
 };
 

@@ -43,6 +43,14 @@ inline Eigen::Map<const Eigen::VectorXd> map_of(const std::vector<double>& value
   return {values.data(), static_cast<Eigen::Index>(values.size())};
 }
 
+/// A column-major matrix of doubles (anything with rows(), columns() and data(), like `feature_values`) as an Eigen
+/// matrix. It must outlive the map.
+template <class Matrix>
+  requires requires(const Matrix& m) { static_cast<const double*>(m.data()), m.rows() + m.columns(); }
+Eigen::Map<const Eigen::MatrixXd> map_of(const Matrix& m) {
+  return {m.data(), static_cast<Eigen::Index>(m.rows()), static_cast<Eigen::Index>(m.columns())};
+}
+
 /// The Gram matrix of [1, x − shift, y − shift] as an Eigen matrix (symmetric, so the storage order does not matter).
 inline Eigen::Map<const Eigen::MatrixXd> gram_of(const normal_equations& equations) {
   const auto n = static_cast<Eigen::Index>(equations.size());

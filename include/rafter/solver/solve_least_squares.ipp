@@ -278,6 +278,7 @@ RAFTER_NUMERICS_FUNCTION void finish_solution(linear_solution& solution, const r
                                               const std::vector<bool>& determined, double parameters,
                                               double at_centre) {
   const std::size_t q = active.size();
+  solution.alpha = options.alpha;
   solution.effective_parameters = parameters + (options.intercept ? 1.0 : 0.0);
   solution.degrees_of_freedom = std::max(0.0, static_cast<double>(problem.rows) - solution.effective_parameters);
   solution.intercept = problem.centred ? minus_dot(at_centre, solution.coefficients, problem.mean) : 0.0;

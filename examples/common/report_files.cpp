@@ -1,0 +1,15 @@
+// A report as the files that programs write. SPDX-License-Identifier: Apache-2.0
+#include "report_files.hpp"
+
+#include "rafter/evaluation/html.hpp"
+#include "rafter/evaluation/json.hpp"
+#include "rafter/evaluation/text.hpp"
+
+namespace programs {
+
+std::string text_of(const rafter::evaluation_report& report) { return rafter::text_of(report); }
+std::string json_of(const rafter::evaluation_report& report) { return rafter::json_of(report).dump(2) + "\n"; }
+std::string markdown_of(const rafter::evaluation_report& report) { return rafter::markdown_of(report); }
+std::string html_of(const rafter::evaluation_report& report) { return rafter::html_of(report); }
+
+}  // namespace programs
