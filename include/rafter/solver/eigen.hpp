@@ -1,4 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+// opt-in: arrays of Eigen and of rafter as each other, nothing copied.
 #pragma once
 
 #include <Eigen/Core>
