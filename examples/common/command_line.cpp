@@ -1,4 +1,5 @@
-// What rafter's programs share: options by name, one line for bad input, a progress bar. SPDX-License-Identifier: Apache-2.0
+// What rafter's programs share: options by name, one line for bad input, a progress bar. SPDX-License-Identifier:
+// Apache-2.0
 #include "command_line.hpp"
 
 #include <unistd.h>
@@ -64,7 +65,7 @@ std::optional<int> command_line::parse(int argc, const char* const* argv) {
     throw usage_error("option " + what.substr(0, what.find(':')) +
                       (missing ? " needs a value" : " is given more than once") + " (see --help)");
   } catch (const CLI::ParseError& error) {
-    throw usage_error(error.what());
+    throw usage_error("option " + std::string(error.what()));
   }
   return std::nullopt;
 }

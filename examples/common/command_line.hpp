@@ -1,4 +1,5 @@
-// What rafter's programs share: options by name, one line for bad input, a progress bar. SPDX-License-Identifier: Apache-2.0
+// What rafter's programs share: options by name, one line for bad input, a progress bar. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <cstddef>

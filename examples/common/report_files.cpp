@@ -8,7 +8,10 @@
 namespace programs {
 
 std::string text_of(const rafter::evaluation_report& report) { return rafter::text_of(report); }
-std::string json_of(const rafter::evaluation_report& report) { return rafter::json_of(report).dump(2) + "\n"; }
+std::string json_of(const rafter::evaluation_report& report) {
+  // A label that is not UTF-8 must not cost the report: JSON cannot hold it, so its bytes become U+FFFD.
+  return rafter::json_of(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
 std::string markdown_of(const rafter::evaluation_report& report) { return rafter::markdown_of(report); }
 std::string html_of(const rafter::evaluation_report& report) { return rafter::html_of(report); }
 

@@ -6,8 +6,9 @@
 namespace study {
 namespace {
 using namespace rafter::predictors;
-using predictors = std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, entry<blackbox_relative>,
-                              entry<ridge30_proxies, ridge30_proxies_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
+using predictors =
+    std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, entry<blackbox_relative>,
+               entry<ridge30_proxies, ridge30_proxies_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
 }  // namespace
 
 offer offer_of_blis_steps() { return offer_of<rafter::blis_schema>(predictors{}, "temporal"); }

@@ -56,9 +56,10 @@ struct options {
 int run(int argc, char** argv, programs::progress_bar& bar) {
   options given;
   study::request asked;
-  programs::command_line line(std::string(program),
-                              "Evaluates step-time predictors on measured steps: the plausibility of the target first, "
-                              "then every fold of every predictor, the worst before the mean.");
+  programs::command_line line(
+      std::string(program),
+      "Evaluates step-time predictors on measured steps: the plausibility of the target first, "
+      "then every fold of every predictor, the worst before the mean.");
   line.option("--data", given.data, "file of steps; without it, the embedded (generated) data");
   line.option("--schema", given.schema, "layout of the file: rafter, kernel_steps or blis_steps");
   line.option("--target", asked.target, "which time to predict (default: the schema's first)");
@@ -91,6 +92,8 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
     }
   }
   if (given.data.empty() && chosen != &known.front()) throw usage_error("--schema " + given.schema + " needs --data");
+
+  study::require_offered(asked, chosen->offer);
 
   const rafter::file_bytes data = given.data.empty() ? rafter::file_bytes() : rafter::read_file(given.data);
   const rafter::file_bytes test = given.test.empty() ? rafter::file_bytes() : rafter::read_file(given.test);

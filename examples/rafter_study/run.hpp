@@ -19,23 +19,12 @@ namespace study {
 
 /// A predictor by name: the first estimator that the split lets transfer. The later ones stand in where the features
 /// of those before would identify what the split holds out.
-template <class Estimator, class... StandIns>
-struct entry {
+template <class Estimator, class... StandIns> struct entry {
   static constexpr std::string_view name = Estimator::label;
 };
 
-/// The observable behind a target's name: the observable's own, or that of its column in the file.
-inline std::string observable_of(std::string_view target) {
-  if (target == "duration_us") return "logged_duration";
-  if (target == "interval_us") return "step_interval";
-  if (target == "total_us" || target == "gpu_time_us") return "gpu_step_time";
-  if (target == "wall_time_us") return "wall_time";
-  return std::string(target);
-}
-
 /// What is evaluated: on folds of the data, or fitted on all of it and tested on other data.
-template <class Schema>
-struct task {
+template <class Schema> struct task {
   const rafter::dataset<Schema>& data;
   const rafter::dataset<Schema>* test = nullptr;
   const chosen_split& split;
@@ -128,17 +117,6 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const rafter::da
 /// Reads what is asked with `parse(text, name, options)` and evaluates it.
 template <class Entries, class Parse>
 RAFTER_COLD rafter::evaluation_report read_and_run(const request& asked, const offer& offered, Parse parse) {
-  for (const std::string& name : asked.predictors) require_known("predictor", name, offered.predictors);
-  if (!asked.target.empty()) {
-    std::vector<std::string> known = offered.targets;
-    for (const char* column : {"duration_us", "interval_us", "total_us", "gpu_time_us", "wall_time_us"}) {
-      const std::string observable = observable_of(column);
-      const auto& targets = offered.targets;
-      if (std::find(targets.begin(), targets.end(), observable) != targets.end()) known.emplace_back(column);
-    }
-    require_known("target", asked.target, known);
-  }
-  if (!asked.split.empty()) require_known("split", asked.split, split_names());
   const auto data = parse(asked.data);
   if (!asked.test) return run<Entries>(asked, data, static_cast<decltype(&data)>(nullptr), offered);
   const auto test = parse(*asked.test);

@@ -1,4 +1,4 @@
-// rafter-study: the split policies by name. SPDX-License-Identifier: Apache-2.0
+// rafter-study: what there is by name: the split policies, the targets. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <utility>
 
@@ -11,9 +11,14 @@
 namespace study {
 namespace {
 
+constexpr std::pair<std::string_view, std::string_view> target_columns[] = {{"duration_us", "logged_duration"},
+                                                                            {"interval_us", "step_interval"},
+                                                                            {"total_us", "gpu_step_time"},
+                                                                            {"gpu_time_us", "gpu_step_time"},
+                                                                            {"wall_time_us", "wall_time"}};
+
 /// Calls `visit(split)` for each split policy that the program knows.
-template <class Visit>
-void each_split(Visit visit) {
+template <class Visit> void each_split(Visit visit) {
   using namespace rafter;
   visit(temporal{});
   visit(lomo{});
@@ -41,6 +46,26 @@ void require_known(std::string_view kind, std::string_view name, const std::vect
                               rafter::did_you_mean(name, known) + " (see --list)");
 }
 
+std::string observable_of(std::string_view target) {
+  for (const auto& [column, observable] : target_columns) {
+    if (target == column) return std::string(observable);
+  }
+  return std::string(target);
+}
+
+void require_offered(const request& asked, const offer& offered) {
+  for (const std::string& name : asked.predictors) require_known("predictor", name, offered.predictors);
+  if (!asked.split.empty()) require_known("split", asked.split, split_names());
+  if (asked.target.empty()) return;
+  std::vector<std::string> targets = offered.targets;
+  for (const auto& [column, observable] : target_columns) {
+    if (std::find(offered.targets.begin(), offered.targets.end(), observable) != offered.targets.end()) {
+      targets.emplace_back(column);
+    }
+  }
+  require_known("target", asked.target, targets);
+}
+
 const rafter::group_column& split_view::groups(rafter::group axis) const {
   if (!has_group(axis)) {
     throw rafter::dataset_error("the data has no group '" + std::string(rafter::name_of(axis)) + "'");
@@ -66,8 +91,10 @@ chosen_split choose_split(std::string_view name, const split_view& data) {
       chosen.folds = split.folds(data);
       rafter::check_folds(chosen.folds, data.size());
       rafter::check_held_out<Split>(chosen.folds, data);
-    } catch (const rafter::error& why) {
+    } catch (const rafter::dataset_error& why) {
       throw programs::usage_error(data.source() + ": split " + chosen.name + ": " + why.what());
+    } catch (const rafter::validation_error& why) {  // names the split itself
+      throw programs::usage_error(data.source() + ": " + why.what());
     }
   });
   return chosen;

@@ -43,6 +43,12 @@ struct offer {
 /// Throws usage_error, naming the nearest, unless `name` is among `known`.
 void require_known(std::string_view kind, std::string_view name, const std::vector<std::string>& known);
 
+/// The observable behind a target's name: the observable's own, or that of its column in the file.
+std::string observable_of(std::string_view target);
+
+/// Throws usage_error, naming the nearest, for a target, split or predictor that there is none of.
+void require_offered(const request& asked, const offer& offered);
+
 /// All that a split may see of a dataset, whatever its schema: policies are compiled once, not once per schema.
 class split_view {
  public:

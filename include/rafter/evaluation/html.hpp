@@ -10,8 +10,9 @@
 namespace rafter {
 
 /// The report as one self-contained HTML page: no scripts, nothing loaded from elsewhere.
-inline std::string html_of(const evaluation_report& report) {
+inline std::string html_of(const evaluation_report& given) {
   using namespace detail;
+  const evaluation_report report = shown(given);
   const auto safe = [](std::string_view text) {
     std::string out;
     for (const char c : text) {

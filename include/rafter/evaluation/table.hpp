@@ -85,7 +85,7 @@ class text_table {
   static std::string escaped(std::string_view cell) {
     std::string text;
     for (const char c : cell) {
-      if (c == '|') text += '\\';
+      if (c == '|' || c == '\\' || c == '<') text += '\\';
       text += c == '\n' ? ' ' : c;
     }
     return text;

@@ -12,9 +12,25 @@
 
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/table.hpp"
+#include "rafter/io/error.hpp"
 
 namespace rafter {
 namespace detail {
+
+/// The report with its texts as they may be shown: labels and notes come from files, and may hold control characters,
+/// line ends and bytes that are not UTF-8.
+inline evaluation_report shown(evaluation_report report) {
+  const auto show = [](std::string& text) { text = printable(text, 4096); };
+  show(report.source);
+  show(report.split_title);
+  for (std::string& note : report.notes) show(note);
+  for (plausibility_group& one : report.plausibility.groups) show(one.label);
+  for (predictor_result& result : report.results) {
+    show(result.refused);
+    for (fold_result& one : result.folds) show(one.held_out);
+  }
+  return report;
+}
 
 /// A fraction as a percentage; never a bare `nan`.
 inline std::string percent(double fraction, int digits = 2) {
@@ -112,8 +128,9 @@ inline std::vector<std::string> cancellations(const evaluation_report& report) {
 }  // namespace detail
 
 /// The report as plain text: audit, overview (worst fold before any mean), every fold of every predictor, notes.
-inline std::string text_of(const evaluation_report& report) {
+inline std::string text_of(const evaluation_report& given) {
   using namespace detail;
+  const evaluation_report report = shown(given);
   std::string out;
   out += fmt::format("{}: {} rows of schema {}{}\n", report.source, grouped(report.rows), report.schema,
                      report.digest.empty() ? "" : ", content sha256 " + report.digest.substr(0, 16));
@@ -160,8 +177,9 @@ inline std::string text_of(const evaluation_report& report) {
 inline std::ostream& operator<<(std::ostream& to, const evaluation_report& report) { return to << text_of(report); }
 
 /// The same as Markdown.
-inline std::string markdown_of(const evaluation_report& report) {
+inline std::string markdown_of(const evaluation_report& given) {
   using namespace detail;
+  const evaluation_report report = shown(given);
   std::string out = "# Step-time study\n\n";
   out += fmt::format("| | |\n|---|---|\n| data | {} |\n| rows | {} |\n| schema | {} |\n", report.source,
                      grouped(report.rows), report.schema);

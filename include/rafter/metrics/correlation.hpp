@@ -43,6 +43,11 @@ struct correlation_metric {
 };
 
 inline double product_moment(std::span<const double> x, std::span<const double> y) {
+  // A mean is rounded: a constant column differs from its own by something, and the quotient would be noise.
+  const auto constant = [](std::span<const double> column) {
+    return std::all_of(column.begin(), column.end(), [&](double value) { return value == column.front(); });
+  };
+  if (constant(x) || constant(y)) return undefined;
   const double x_mean = accurate_mean(x);
   const double y_mean = accurate_mean(y);
   accurate_sum xx;
