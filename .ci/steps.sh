@@ -7,15 +7,18 @@ export CCACHE_NOHASHDIR=1  # a fresh clone elsewhere finds what an earlier one c
 quietly() {
   log=$logs/$1.log
   shift
-  if ! "$@" >"$log" 2>&1 </dev/null; then
-    {
-      echo "failed: $*"
-      echo "the first errors and the end of $log:"
-      grep -n -m 5 -E '(error|ERROR|FAILED):' "$log" || true
-      tail -n 30 "$log"
-    } | cut -c1-400 >&2
-    return 1
-  fi
+  "$@" >"$log" 2>&1 </dev/null || failed "$log" "$*"
+}
+
+# failed LOG COMMAND -> what a reader needs of the log; returns 1
+failed() {
+  {
+    echo "failed: $2"
+    echo "the first errors and the end of $1:"
+    grep -n -m 5 -E '(error|ERROR|FAILED):' "$1" || true
+    tail -n 30 "$1"
+  } | cut -c1-400 >&2
+  return 1
 }
 
 # configure FOLDER COMPILER OPTION... -> a build folder, set up anew or brought up to date
@@ -30,8 +33,26 @@ configure() {
   quietly "$(basename "$folder")-configure" env CXX="$compiler" meson setup "$folder" -Db_colorout=never "$@"
 }
 
+# build FOLDER TARGET... -> the targets, or all; says how far it is: in place on a terminal, else once a minute
 build() {
-  quietly "$(basename "$1")-build" ninja -C "$1"
+  folder=$1
+  shift
+  log=$logs/$(basename "$folder")-build.log
+  ninja -C "$folder" "$@" >"$log" 2>&1 </dev/null &
+  ninja=$!
+  waited=0
+  while kill -0 "$ninja" 2>/dev/null; do
+    sleep 1
+    waited=$((waited + 1))
+    at=$(sed -n 's/^\[\([0-9]*\/[0-9]*\)\].*/\1/p' "$log" | tail -n 1)
+    if [ -t 1 ]; then
+      printf '\r      %s ' "$at"
+    elif [ $((waited % 60)) -eq 0 ]; then
+      echo "      $at"
+    fi
+  done
+  if [ -t 1 ]; then printf '\r\033[K'; fi
+  wait "$ninja" || failed "$log" "ninja -C $folder $*"
 }
 
 # run_tests FOLDER ARGUMENT... -> meson's closing summary, after what failed, if anything did

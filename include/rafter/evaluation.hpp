@@ -9,3 +9,4 @@
 #include "rafter/evaluation/table.hpp"
 #include "rafter/evaluation/text.hpp"
 #include "rafter/evaluation/transfer.hpp"
+#include "rafter/evaluation/tuned.hpp"

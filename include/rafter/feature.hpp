@@ -7,3 +7,4 @@
 #include "rafter/feature/catalog/study30.hpp"
 #include "rafter/feature/feature.hpp"
 #include "rafter/feature/feature_set.hpp"
+#include "rafter/feature/matrix.hpp"

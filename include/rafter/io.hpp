@@ -9,7 +9,6 @@
 #include "rafter/io/huggingface_config.hpp"
 #include "rafter/io/json.hpp"
 #include "rafter/io/kernel_steps.hpp"
-#include "rafter/io/npy.hpp"
 #include "rafter/io/rafter_steps.hpp"
 #include "rafter/io/step_reader.hpp"
 #include "rafter/io/steps.hpp"

@@ -3,7 +3,6 @@
 
 #include "rafter/solver/dense.hpp"
 #include "rafter/solver/double_double.hpp"
-#include "rafter/solver/eigen.hpp"
 #include "rafter/solver/extended_least_squares.hpp"
 #include "rafter/solver/least_squares.hpp"
 #include "rafter/solver/linear_solver.hpp"
@@ -13,4 +12,3 @@
 #include "rafter/solver/ridge.hpp"
 #include "rafter/solver/ridge_path.hpp"
 #include "rafter/solver/solve_least_squares.hpp"
-#include "rafter/solver/xtensor.hpp"

@@ -48,7 +48,7 @@ TEST(FeatureSet, KnowsNamesDimensionsAndFormulas) {
 TEST(FeatureSet, EvaluatesAStepInOrder) {
   const counted step{10, 30, 7, 30, 90};
   EXPECT_EQ(overlap.evaluate(step, coded{}), (std::array<double, 4>{0.25, 210.0, 30.0, 5.0}));
-  EXPECT_EQ(overlap.bind(coded{1.0, 4.0})(step)[3], 5.0);
+  EXPECT_EQ(overlap.bind<counted>(coded{1.0, 4.0})(step)[3], 5.0);
 }
 
 TEST(FeatureSet, EvaluatesInConstantExpressions) {
@@ -56,11 +56,12 @@ TEST(FeatureSet, EvaluatesInConstantExpressions) {
   EXPECT_EQ(values[2], 30.0);
 }
 
-TEST(FeatureSet, ABoundSetServesRecordsOfAnyType) {
-  const auto bound = overlap.bind(coded{});
+TEST(FeatureSet, ABoundSetServesRecordsOfItsType) {
+  const auto lists = overlap.bind<tiny::step>(coded{});
   const tiny::step step{{request::prefilling(10), request::decoding(2), request::decoding(6)}};
-  EXPECT_EQ(bound(step), (std::array<double, 4>{10.0 / 12.0, 14.0, 50.0, 5.0}));
-  EXPECT_EQ(bound(counted{10, 30, 7, 30, 90})[0], 0.25);
+  EXPECT_EQ(lists(step), (std::array<double, 4>{10.0 / 12.0, 14.0, 50.0, 5.0}));
+  const auto members = overlap.bind<counted>(coded{});
+  EXPECT_EQ(members(counted{10, 30, 7, 30, 90})[0], 0.25);
 }
 
 TEST(FeatureSet, AnEmptySetHasNoFeatures) {

@@ -123,6 +123,7 @@ TEST(CsvReader, RefusesFilesWithoutHeaderOrRows) {
   EXPECT_EQ(read_message("\xef\xbb\xbf"), "t.csv:1:1: empty file, expected a header line");
   EXPECT_EQ(read_message("\na\n"), "t.csv:1:1: blank line where the header belongs");
   EXPECT_EQ(read_message("a,b\n"), "t.csv:2:1: header without rows");
+  EXPECT_EQ(read_message("a,b"), "t.csv:1:4: header without rows");
   EXPECT_EQ(read_all("a,b\n", {.allow_header_only = true}), table_of_texts{});
 }
 
@@ -370,6 +371,17 @@ TEST(CsvWriter, QuotesOnlyWhatNeedsIt) {
   writer.write(std::int64_t{9007199254740993});
   writer.end_row();
   EXPECT_EQ(text, "a,\"b,c\"\nx y,\"1\n2\"\"\"\n,9007199254740993\n");
+}
+
+TEST(CsvWriter, QuotesAByteOrderMarkThatBeginsAName) {
+  std::string text;
+  csv_writer writer(text, std::vector{"\xef\xbb\xbf"
+                                      "a"sv});
+  writer.write(1);
+  writer.end_row();
+  EXPECT_EQ(csv_table_reader::from_text(text, "t.csv").header().at(0),
+            "\xef\xbb\xbf"
+            "a");
 }
 
 TEST(CsvWriter, RefusesRowsThatDoNotFitTheHeaderAndNumbersThatAreNone) {

@@ -22,10 +22,13 @@ rafter::linear_solution solve(const random_rows& data, const least_squares_optio
   return solve_least_squares(normal_equations::of(rows), &rows, options);
 }
 
+// More rows than a small problem has, which takes the QR whatever its columns are.
+constexpr std::size_t many_rows = 2 * least_squares_options::small_problem / 16;
+
 // The second of two equal columns, moved by `distance` deviations.
-random_rows nearly_collinear(double distance) {
-  random_rows data(400, 3, 11);
-  for (std::size_t i = 0; i < 400; ++i) {
+random_rows nearly_collinear(double distance, std::size_t rows = 400) {
+  random_rows data(rows, 3, 11);
+  for (std::size_t i = 0; i < rows; ++i) {
     data.column(1)[i] = data.column(0)[i] + distance * data.column(1)[i];
     data.y[i] = data.column(0)[i] + 2.0 * data.column(1)[i] - data.column(2)[i];
   }
@@ -53,14 +56,18 @@ TEST(SolveLeastSquares, AllPathsAgreeOnPlainData) {
   }
 }
 
+TEST(SolveLeastSquares, ASmallProblemTakesTheQrAtOnce) {
+  EXPECT_EQ(solve(nearly_collinear(1e-2)).path, solution_path::qr);
+}
+
 TEST(SolveLeastSquares, TheSmallestPivotChoosesThePath) {
-  EXPECT_EQ(solve(nearly_collinear(1e-2)).path, solution_path::gram);
-  const auto refined = solve(nearly_collinear(1e-4));
+  EXPECT_EQ(solve(nearly_collinear(1e-2, many_rows)).path, solution_path::gram);
+  const auto refined = solve(nearly_collinear(1e-4, many_rows));
   EXPECT_LT(refined.smallest_pivot, 1e-7);
   EXPECT_GE(refined.smallest_pivot, 1e-10);
   EXPECT_EQ(refined.path, solution_path::gram_refined);
   EXPECT_EQ(refined.status, fit_status::refined);
-  EXPECT_EQ(solve(nearly_collinear(1e-6)).path, solution_path::qr);
+  EXPECT_EQ(solve(nearly_collinear(1e-6, many_rows)).path, solution_path::qr);
 }
 
 TEST(SolveLeastSquares, RefinementAndQrKeepTheDigitsThatTheirRangePromises) {

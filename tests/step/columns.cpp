@@ -57,6 +57,17 @@ TEST(ColumnEvaluation, SkipsWholeRunsThatNoRowIsAskedOf) {
   EXPECT_EQ(marks, (std::vector<double>{4, 4, 6}));
 }
 
+TEST(ColumnEvaluation, TwoRangesOfOneRunHaveItsDeployment) {
+  const auto data = rows_of({0, 0, 0, 0, 1});
+  const row_set rows = row_set::of({0, 2, 4});
+  const column_evaluation<listed_plan<marks_engine>, tiny::listed> evaluation(data, rows);
+  std::vector<double> marks;
+  evaluation.for_each_run(rows, [&](const auto& slots, row_range range) {
+    evaluation.rows<double>(slots, range.begin, [&](auto, double v) { marks.push_back(v); });
+  });
+  EXPECT_EQ(marks, (std::vector<double>{4, 4, 6}));
+}
+
 TEST(ColumnEvaluation, NoRowsVisitNothing) {
   const auto data = rows_of({0, 1});
   const column_evaluation<listed_plan<marks_engine>, tiny::listed> evaluation(data, row_set());

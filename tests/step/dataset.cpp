@@ -369,60 +369,99 @@ TEST(Dataset, KeepCopiesTheRowsAndEverythingOfThem) {
   EXPECT_TRUE(all.keep(row_set()).runs().empty());
 }
 
+/// One number, and two targets of which a row may lack either.
+struct two_targets {
+  static constexpr std::string_view name = "two_targets";
+  using columns = column_list<kv_usage_ratio_t, gpu_step_time_t, step_interval_t>;
+  using targets = column_list<gpu_step_time_t, step_interval_t>;
+  static constexpr bool lists_requests = false;
+  static constexpr bool partial_targets = true;
+  using deployment_type = rafter::deployment;
+};
+struct timed_row {
+  const char* experiment;
+  double id;
+  std::int64_t start;
+  std::optional<double> gpu = 0.01;
+};
+
+dataset<two_targets> timed(const std::vector<timed_row>& rows) {
+  dataset_builder<two_targets> build("timed.csv");
+  build.add_deployment(engine_a);
+  std::size_t line = 10;
+  for (const timed_row& row : rows) {
+    build.begin_row(0, line++).label(group::experiment, row.experiment).step_id(row.id).start_ns(row.start);
+    build.set(kv_usage_ratio, row.id / 10);
+    if (row.gpu) build.set(gpu_step_time, *row.gpu);
+    build.end_row();
+  }
+  return build.finish();
+}
+
 TEST(Dataset, StepIntervalIsStartToStartOfConsecutiveIds) {
-  const auto data = with_step_interval(five_rows());
+  const auto all = timed({{"e", 1, 100}, {"e", 2, 300}, {"e", 4, 600}, {"f", 1, 50}, {"f", 2, 950}});
+  EXPECT_EQ(all.target_name(), "gpu_step_time");
+  EXPECT_EQ(all.rows_with_target(), 5U);
+  const auto data = all.for_target(step_interval);
   // e: 1 → 2 (200 ns); 2 → 4 is no successor; f: 1 → 2 (900 ns).
   ASSERT_EQ(data.size(), 2U);
-  EXPECT_DOUBLE_EQ(data[0].get(step_interval), 200e-9);
+  EXPECT_EQ(data.target_name(), "step_interval");
+  EXPECT_DOUBLE_EQ(data.target()[0], 200e-9);
   EXPECT_DOUBLE_EQ(data[1].get(step_interval), 900e-9);
   EXPECT_EQ(data.line(0), 10U);
   EXPECT_EQ(data.line(1), 13U);
-  EXPECT_EQ(data[1].get(kv_usage_ratio), five_rows()[3].get(kv_usage_ratio));
+  EXPECT_EQ(data[1].get(kv_usage_ratio), 0.1);
   EXPECT_EQ(data.column(step_interval).data()[2], 0.0);  // padding
-  ASSERT_EQ(data.notes().size(), 2U);
-  EXPECT_EQ(data.notes()[1], "step_interval exists for 2 of 5 rows (only a step whose successor was logged has one); "
-                             "the others are left out");
+  ASSERT_EQ(data.notes().size(), 1U);
+  EXPECT_EQ(data.notes()[0], "step_interval exists for 2 of 5 rows; the others are left out");
 }
 
 TEST(Dataset, StepIntervalFindsSuccessorsInAnyOrderOfRows) {
-  aggregated_builder build("shuffled.csv");
-  build.add_deployment(engine_a);
-  const double ids[] = {3, 1, 2};
-  const std::int64_t starts[] = {700, 100, 300};
-  for (std::size_t i = 0; i < 3; ++i) good(build).step_id(ids[i]).start_ns(starts[i]).end_row();
-  const auto data = with_step_interval(build.finish());
+  const auto data = timed({{"e", 3, 700}, {"e", 1, 100}, {"e", 2, 300}}).for_target(step_interval);
   ASSERT_EQ(data.size(), 2U);
-  EXPECT_DOUBLE_EQ(data[0].get(step_interval), 200e-9);
-  EXPECT_DOUBLE_EQ(data[1].get(step_interval), 400e-9);
+  EXPECT_DOUBLE_EQ(data.target()[0], 200e-9);
+  EXPECT_DOUBLE_EQ(data.target()[1], 400e-9);
 }
 
-TEST(Dataset, StepIntervalNeedsIdsTimesAndASuccessor) {
-  const auto what = [](const dataset<tiny::aggregated>& data) -> std::string {
-    try {
-      with_step_interval(data);
-    } catch (const dataset_error& refused) {
-      return refused.what();
-    }
-    return "accepted";
-  };
-  aggregated_builder plain("plain.csv");
-  plain.add_deployment(engine_a);
-  good(plain).end_row();
-  EXPECT_EQ(what(plain.finish()), "plain.csv: step_interval needs step ids and start times");
-  aggregated_builder alone("alone.csv");
-  alone.add_deployment(engine_a);
-  good(alone).step_id(1).start_ns(1).end_row();
-  EXPECT_EQ(what(alone.finish()),
-            "alone.csv: step_interval exists for no row: only a step whose successor was logged has one");
+TEST(Dataset, StepIntervalsThatRunBackwardsAreRefused) {
+  try {
+    timed({{"e", 1, 100}, {"e", 2, 90}});
+    FAIL() << "accepted";
+  } catch (const dataset_error& refused) {
+    EXPECT_STREQ(refused.what(), "timed.csv:10: step_interval is not positive: the next step starts no later");
+  }
 }
 
-TEST(Dataset, DerivedTargetsKeepTheRowsThatHaveOne) {
-  const auto derived = with_derived_target<wall_time_t>(
-      five_rows(), [](std::size_t row) { return row % 2 == 0 ? std::optional(1.0 + static_cast<double>(row)) : std::nullopt; },
-      "odd rows have none");
-  ASSERT_EQ(derived.size(), 3U);
-  EXPECT_EQ(derived[1].get(wall_time), 3.0);
-  EXPECT_TRUE((decltype(derived)::schema_type::targets::has<wall_time_t>));
+TEST(Dataset, ATargetThatNoRowHasNamesItself) {
+  try {
+    timed({{"e", 1, 100}, {"e", 3, 300}}).for_target(step_interval);
+    FAIL() << "accepted";
+  } catch (const dataset_error& refused) {
+    EXPECT_STREQ(refused.what(), "timed.csv: no row has a step_interval");
+  }
+  try {
+    timed({{"e", 1, 100}}).for_target("interval");
+    FAIL() << "accepted";
+  } catch (const dataset_error& refused) {
+    EXPECT_STREQ(refused.what(), "timed.csv: unknown target 'interval'; known: gpu_step_time, step_interval");
+  }
+}
+
+TEST(Dataset, TheFirstTargetWithValuesIsSelected) {
+  const auto data = timed({{"e", 1, 100, std::nullopt}, {"e", 2, 300, std::nullopt}});
+  EXPECT_EQ(data.target_name(), "step_interval");
+  EXPECT_EQ(data.rows_with_target(), 1U);
+  const auto some = timed({{"e", 1, 100, std::nullopt}, {"e", 3, 300, 0.5}});
+  EXPECT_EQ(some.target_name(), "gpu_step_time");
+  EXPECT_EQ(some.rows_with_target(), 1U);
+  ASSERT_EQ(some.for_target(gpu_step_time).size(), 1U);
+  EXPECT_EQ(some.for_target(gpu_step_time).target()[0], 0.5);
+}
+
+TEST(Dataset, KeepKeepsTheSelectedTarget) {
+  const auto data = timed({{"e", 1, 100}, {"e", 2, 300}, {"e", 3, 600}}).for_target(step_interval);
+  EXPECT_EQ(data.keep(row_set::of({1})).target_name(), "step_interval");
+  EXPECT_DOUBLE_EQ(data.keep(row_set::of({1})).target()[0], 300e-9);
 }
 
 }  // namespace

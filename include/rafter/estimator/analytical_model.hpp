@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "rafter/estimator/estimator.hpp"
+#include "rafter/expression/availability.hpp"
 #include "rafter/feature/feature_set.hpp"
 #include "rafter/step/columns.hpp"
 #include "rafter/units/quantity.hpp"
@@ -56,6 +57,8 @@ template <auto Expression>
 struct analytical_model {
   using expression_type = std::remove_cvref_t<decltype(Expression)>;
   static_assert(expression_type::dimension_v == units::second, "rafter: a step-time model is an expression in seconds");
+  static_assert(detail::first_observed_after<expression_type>().empty(),
+                "rafter: a step-time model reads an observable that is known only after the step");
 
   static std::string name() { return "formula, nothing fitted"; }
   static constexpr std::string_view reads_identity(group axis) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -92,12 +93,12 @@ class linear_rows final : public design {
     const auto flush = [&] {
       if (pending == 0) return;
       add(total, current, constants, pending);
-      current.reset();
       pending = 0;
     };
     evaluation_.for_each_run(of, [&](const slots_type& slots, row_range range, std::size_t in) {
       if (in != deployment) {
         flush();
+        if (deployment != no_deployment) current.reset();
         deployment = in;
         constants = uniform_values(slots);
       }
@@ -268,6 +269,24 @@ class linear_rows final : public design {
   std::vector<double> shift_;
 };
 
+/// Can a record or schema feed the features and the base that the objective's predictions are relative to?
+template <class Features, class Objective, class Binding>
+struct linear_needs {
+  using base_type = std::remove_cvref_t<decltype(Objective::base())>;
+  /// The first observable that is lacking, or an empty view.
+  static constexpr std::string_view missing() {
+    const std::string_view of_features = Features::template missing_on<Binding>();
+    return of_features.empty() ? first_missing<base_type, Binding>() : of_features;
+  }
+  static constexpr void require() {
+    if constexpr (!Features::template missing_on<Binding>().empty()) {
+      Features::template require_on<Binding>();
+    } else if constexpr (!first_missing<base_type, Binding>().empty()) {
+      Binding::template refuse<name_constant<missing_name<base_type, Binding>>, "the base of the objective">();
+    }
+  }
+};
+
 /// The rows of one fold of a wider design.
 template <class Rows>
 class fold_rows final : public design {
@@ -334,13 +353,15 @@ class bound_linear {
 template <class Features, class Objective>
 class linear_predictor {
  public:
-  linear_predictor(linear_solution solution, bool has_intercept)
-      : solution_(std::move(solution)), has_intercept_(has_intercept) {
+  /// @param choice  what the fit chose by itself (a penalty), in words; may be empty
+  linear_predictor(linear_solution solution, bool has_intercept, std::string choice = {})
+      : solution_(std::move(solution)), has_intercept_(has_intercept), choice_(std::move(choice)) {
     std::copy_n(solution_.coefficients.begin(), Features::size, coefficients_.begin());
   }
 
   /// Coefficients in raw units with standard errors, rank, status, path: everything that the solver said.
   const linear_solution& solution() const { return solution_; }
+  bool has_intercept() const { return has_intercept_; }
   static constexpr const auto& feature_names() { return Features::names; }
 
   fit_summary summary() const {
@@ -349,15 +370,16 @@ class linear_predictor {
             .parameters = Features::size + intercepts,
             .identifiable = solution_.rank + intercepts,
             .healthy = solution_.status == fit_status::ok || solution_.status == fit_status::refined,
-            .status = std::string(text_of(solution_.status))};
+            .status = std::string(text_of(solution_.status)) + (choice_.empty() ? "" : "; " + choice_)};
   }
 
   /// Predicts rows of a dataset [s]; the features are not stored. @param out  rows.size() values
   template <class Schema>
   RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     using binding = detail::dataset_binding<Schema>;
-    Features::template require_on<binding>();
-    if constexpr (Features::template evaluable<binding>) {
+    using needs = detail::linear_needs<Features, Objective, binding>;
+    needs::require();
+    if constexpr (needs::missing().empty()) {
       using plan_type = detail::linear_plan<Features, Objective, Schema>;
       const column_evaluation<plan_type, Schema> evaluation(data, rows);
       std::size_t at = 0;
@@ -396,8 +418,9 @@ class linear_predictor {
   template <class Record, class Deployment>
   auto bind(const Deployment& deployment) const {
     using binding = detail::record_binding<Deployment, Record>;
-    Features::template require_on<binding>();
-    if constexpr (Features::template evaluable<binding>) {
+    using needs = detail::linear_needs<Features, Objective, binding>;
+    needs::require();
+    if constexpr (needs::missing().empty()) {
       return bound_linear<Features, Objective, Deployment, Record>(coefficients_, solution_.intercept, deployment);
     }
   }
@@ -416,6 +439,7 @@ class linear_predictor {
   linear_solution solution_;
   std::array<double, Features::size> coefficients_{};
   bool has_intercept_;
+  std::string choice_;
 };
 
 /// A linear model: target = intercept + Σ coefficient · feature (or its logarithm, or relative to a base: see
@@ -432,19 +456,23 @@ struct linear {
     if (Objective::name != objective::squared::name) text += ", " + std::string(Objective::name);
     return text;
   }
-  static constexpr std::string_view reads_identity(group axis) { return features::identity_feature(name_of(axis)); }
+  static constexpr std::string_view reads_identity(group axis) {
+    const std::string_view of_features = features::identity_feature(name_of(axis));
+    return of_features.empty() ? detail::first_identity_of<std::remove_cvref_t<decltype(Objective::base())>>(name_of(axis))
+                               : of_features;
+  }
   static constexpr bool fitted_per(group) { return false; }
   /// The first observable that a schema lacks for this estimator, or an empty view.
   template <class Schema>
   static constexpr std::string_view missing_on() {
-    return features::template missing_on<detail::dataset_binding<Schema>>();
+    return detail::linear_needs<features, Objective, detail::dataset_binding<Schema>>::missing();
   }
 
   /// @throws fit_error on no rows, or a feature that is not a finite number (named, with the row)
   template <class Schema>
   RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows) {
     require<Schema>();
-    if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
+    if constexpr (missing_on<Schema>().empty()) {
       const detail::linear_rows<features, Objective, Schema> all(data, rows);
       const normal_equations equations = all.equations(rows);
       all.refuse_non_finite(equations, rows);
@@ -458,7 +486,7 @@ struct linear {
   template <class Schema>
   RAFTER_COLD static auto fit_each(const dataset<Schema>& data, const std::vector<row_set>& trainings) {
     require<Schema>();
-    if constexpr (features::template evaluable<detail::dataset_binding<Schema>>) {
+    if constexpr (missing_on<Schema>().empty()) {
       using predictor = linear_predictor<features, Objective>;
       std::vector<predictor> fitted;
       fitted.reserve(trainings.size());
@@ -477,21 +505,41 @@ struct linear {
         return fitted;
       }
       const detail::linear_rows<features, Objective, Schema> all(data, any);
-      // after[i]: what all sets share, and the parts left out by the sets from i on.
+      // Each set's sums are those of all parts but its own, plus what all sets share. Blocks of about √n parts: sums of
+      // the blocks before and after, then of the parts before and after within the block.
       const std::size_t count = trainings.size();
-      std::vector<normal_equations> after(count + 1);
-      after[count] = all.equations(any & seen.complement(data.size()));
+      std::size_t height = 1;
+      while (height * height < count) ++height;
+      const std::size_t blocks = (count + height - 1) / height;
       std::vector<normal_equations> part(count);
-      for (std::size_t i = count; i-- > 0;) {
-        part[i] = all.equations(left_out[i]);
-        after[i] = after[i + 1] + part[i];
+      std::vector<normal_equations> of_block(blocks + 1);  // later: of this block and all after it
+      of_block[blocks] = all.equations(any & seen.complement(data.size()));
+      for (std::size_t b = 0; b < blocks; ++b) {
+        for (std::size_t i = b * height; i < std::min(count, (b + 1) * height); ++i) {
+          part[i] = all.equations(left_out[i]);
+          i == b* height ? void(of_block[b] = part[i]) : void(of_block[b] += part[i]);
+        }
       }
-      normal_equations before(after[count].shift);
-      for (std::size_t i = 0; i < count; ++i) {
-        const normal_equations equations = before + after[i + 1];
-        all.refuse_non_finite(equations, trainings[i]);
-        fitted.push_back(solve(equations, detail::fold_rows(all, trainings[i])));
-        before += part[i];
+      std::vector<normal_equations> block = of_block;
+      for (std::size_t b = blocks; b-- > 0;) of_block[b] += of_block[b + 1];
+      normal_equations before(of_block[blocks].shift);
+      std::vector<normal_equations> after(height + 1);
+      for (std::size_t b = 0; b < blocks; ++b) {
+        const std::size_t begin = b * height;
+        const std::size_t size = std::min(count, begin + height) - begin;
+        after[size] = before + of_block[b + 1];
+        for (std::size_t i = size; i-- > 1;) {
+          after[i] = part[begin + i];
+          after[i] += after[i + 1];
+        }
+        normal_equations earlier(before.shift);
+        for (std::size_t i = 0; i < size; ++i) {
+          after[i + 1] += earlier;
+          all.refuse_non_finite(after[i + 1], trainings[begin + i]);
+          fitted.push_back(solve(after[i + 1], detail::fold_rows(all, trainings[begin + i])));
+          earlier += part[begin + i];
+        }
+        before += block[b];
       }
       return fitted;
     }
@@ -500,14 +548,16 @@ struct linear {
  private:
   template <class Schema>
   static constexpr void require() {
-    features::template require_on<detail::dataset_binding<Schema>>();
+    detail::linear_needs<features, Objective, detail::dataset_binding<Schema>>::require();
   }
   RAFTER_COLD static auto solve(const normal_equations& equations, const design& rows) {
     const Solver solver{};
     linear_solution solution = solver.solve(equations, &rows);
     bool intercept = true;
     if constexpr (requires { solver.intercept; }) intercept = static_cast<bool>(solver.intercept);
-    return linear_predictor<features, Objective>(std::move(solution), intercept);
+    std::string choice;
+    if constexpr (requires { solver.choice(solution); }) choice = solver.choice(solution);
+    return linear_predictor<features, Objective>(std::move(solution), intercept, std::move(choice));
   }
 };
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
 #include "rafter/core/math.hpp"
+#include "rafter/expression/availability.hpp"
 #include "rafter/expression/operators.hpp"
 
 /// What a linear model's sum stands for, and how rows weigh. An objective gives the label that is regressed, an
@@ -46,6 +48,10 @@ struct relative {
 /// expression of what is known before the step.
 template <auto Base>
 struct log_ratio_to {
+  using base_type = std::remove_cvref_t<decltype(Base)>;
+  static_assert(base_type::dimension_v == units::second, "rafter: the base of a log ratio is a time");
+  static_assert(rafter::detail::first_observed_after<base_type>().empty(),
+                "rafter: the base of a log ratio reads an observable that is known only after the step");
   static constexpr std::string_view name = "log ratio";
   static constexpr bool weighted = false;
   static constexpr auto label(expression auto target) { return log(target / Base); }

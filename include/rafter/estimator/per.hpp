@@ -81,14 +81,21 @@ struct per {
     return Estimator::template missing_on<Schema>();
   }
 
+  /// @throws fit_error on no rows, or naming the label whose fit cannot be made
   template <class Schema>
   static auto fit(const dataset<Schema>& data, const row_set& rows) {
+    if (rows.empty()) throw fit_error("no rows to fit on");
     using predictor = decltype(Estimator::fit(data, rows));
     per_predictor<Axis, predictor> fitted;
     const group_column& labels = data.groups(Axis);
     for (std::uint32_t code = 0; code < labels.count(); ++code) {
       const row_set own = rows & labels.rows_of(code);
-      if (!own.empty()) fitted.add(labels.names()[code], Estimator::fit(data, own));
+      if (own.empty()) continue;
+      try {
+        fitted.add(labels.names()[code], Estimator::fit(data, own));
+      } catch (const fit_error& why) {
+        throw fit_error(std::string(name_of(Axis)) + " '" + labels.names()[code] + "': " + why.what());
+      }
     }
     return fitted;
   }

@@ -142,6 +142,13 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
     try {
       outcome.fitted = Estimator::fit_each(data, trainings);
     } catch (const fit_error& why) {
+      for (const fold& part : folds) {  // which fold was it?
+        try {
+          Estimator::fit(data, part.train);
+        } catch (const fit_error& alone) {
+          fail(part, "cannot be fitted", alone);
+        }
+      }
       throw evaluation_error("predictor '" + outcome.result.predictor + "': cannot be fitted: " + why.what());
     }
   } else {

@@ -75,7 +75,14 @@ constexpr std::string_view find_observed_after() {
   if constexpr (!leaf<E>) {
     return observed_after_in_any(typename E::arguments{});
   } else if constexpr (E::operation_v == operation::leaf) {
-    return E::provenance_v == provenance::observed_after_step ? E::name : std::string_view{};
+    // A definition hides nothing that is known only after the step.
+    if constexpr (E::provenance_v == provenance::observed_after_step) {
+      return E::name;
+    } else if constexpr (has_definition<E>) {
+      return observed_after_in<typename E::definition>;
+    } else {
+      return {};
+    }
   } else {
     return {};
   }
@@ -129,6 +136,11 @@ constexpr identities find_identities() {
     identities own;
     if constexpr (E::operation_v == operation::leaf) {
       if (E::provenance_v == provenance::identity) own.add({E::name, E::identity_of});
+      if constexpr (has_definition<E>) {
+        for (std::size_t i = 0; i < identities_in<typename E::definition>.count; ++i) {
+          own.add(identities_in<typename E::definition>.found[i]);
+        }
+      }
     }
     return own;
   }

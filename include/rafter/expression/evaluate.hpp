@@ -168,7 +168,6 @@ struct executor {
       return values[I];
     }
   }
-
   /// Instruction I is only of use where a condition of the deployment holds (or does not): it feeds, through nothing but
   /// operations with one user each, one branch of a `select` on that condition.
   struct guard {
@@ -201,11 +200,11 @@ struct executor {
     return op == operation::exponential || op == operation::logarithm || op == operation::logarithm_1p;
   }
 
-  /// The value of instruction I from its operands. A select keeps one branch and computes both, but a costly function
-  /// in the branch that no step of this deployment keeps is not called.
+  /// Executes instruction I, which is no leaf. A select keeps one branch and computes both, but a costly function in a
+  /// branch that no step of this deployment keeps is not called.
   template <class V, int I>
   RAFTER_ALWAYS_INLINE static constexpr V compute(const double* slots, const V* values) {
-    if constexpr (costly(at<I>.op)) {
+    if constexpr (costly(at<I>.op) && at<I>.varies > level::deployment) {
       constexpr guard by = guard_of(I);
       if constexpr (by.condition >= 0) {
         if ((operand<double, by.condition>(slots, nullptr) != 0.0) != by.holds) return V{};

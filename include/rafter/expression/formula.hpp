@@ -40,6 +40,10 @@ struct formula_writer {
   }
   /// 82·10^-2 as `0.82`; exponents of more than six places as `82e-9`.
   constexpr void put_decimal(std::int64_t mantissa, int exponent) {
+    if (mantissa < 0) {
+      put("-");
+      mantissa = -mantissa;
+    }
     if (exponent >= 0 && exponent <= 6) {
       put(mantissa);
       for (int i = 0; i < exponent; ++i) put("0");

@@ -328,23 +328,39 @@ constexpr auto count(request_selection<Domain>) {
 
 struct write_numbers_in_expressions_with_the_suffix__c;
 
-#define RAFTER_REFUSE_NUMBERS(symbol)                                                                        \
-  template <expression A, class N>                                                                           \
-    requires std::is_arithmetic_v<N>                                                                         \
-  write_numbers_in_expressions_with_the_suffix__c operator symbol(A, N) = delete;                            \
-  template <class N, expression A>                                                                           \
-    requires std::is_arithmetic_v<N>                                                                         \
-  write_numbers_in_expressions_with_the_suffix__c operator symbol(N, A) = delete;
-RAFTER_REFUSE_NUMBERS(+)
-RAFTER_REFUSE_NUMBERS(-)
-RAFTER_REFUSE_NUMBERS(*)
-RAFTER_REFUSE_NUMBERS(/)
-RAFTER_REFUSE_NUMBERS(<)
-RAFTER_REFUSE_NUMBERS(<=)
-RAFTER_REFUSE_NUMBERS(>)
-RAFTER_REFUSE_NUMBERS(>=)
-RAFTER_REFUSE_NUMBERS(==)
-RAFTER_REFUSE_NUMBERS(!=)
+namespace detail {
+template <class E>
+constexpr auto refuse_number() {
+  static_assert(satisfied<write_numbers_in_expressions_with_the_suffix__c, E>,
+                "rafter: write numbers in expressions with the suffix _c: 0.5_c, 2_c");
+  return E{};
+}
+}  // namespace detail
+
+// The return types are deduced, so that the message comes in decltype(...) too.
+#define RAFTER_REFUSE_NUMBERS(function)      \
+  template <expression A, class N>           \
+    requires std::is_arithmetic_v<N>         \
+  constexpr auto function(A, N) {            \
+    return detail::refuse_number<A>();       \
+  }                                          \
+  template <class N, expression A>           \
+    requires std::is_arithmetic_v<N>         \
+  constexpr auto function(N, A) {            \
+    return detail::refuse_number<A>();       \
+  }
+RAFTER_REFUSE_NUMBERS(operator+)
+RAFTER_REFUSE_NUMBERS(operator-)
+RAFTER_REFUSE_NUMBERS(operator*)
+RAFTER_REFUSE_NUMBERS(operator/)
+RAFTER_REFUSE_NUMBERS(operator<)
+RAFTER_REFUSE_NUMBERS(operator<=)
+RAFTER_REFUSE_NUMBERS(operator>)
+RAFTER_REFUSE_NUMBERS(operator>=)
+RAFTER_REFUSE_NUMBERS(operator==)
+RAFTER_REFUSE_NUMBERS(operator!=)
+RAFTER_REFUSE_NUMBERS(min)
+RAFTER_REFUSE_NUMBERS(max)
 #undef RAFTER_REFUSE_NUMBERS
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -70,34 +70,52 @@ struct as_written {
 
 namespace detail {
 
-/// Its address tells types apart in constant expressions.
-template <class E>
-inline constexpr char type_identity = 0;
+/// 128 bits that stand for a type in constant expressions. (Addresses of variables would be exact, but g++ does not
+/// compare them in constant expressions when it builds with -fsanitize=undefined.) Leaves are told apart by the
+/// spelling of their type, operations by what they do to which operands.
+struct type_key {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  friend constexpr bool operator==(type_key, type_key) = default;
 
-constexpr std::uint64_t mix(std::uint64_t seed, std::uint64_t value) {
-  return (seed ^ value) * 0x9E3779B97F4A7C15ULL + (seed >> 29);
+  constexpr void mix(std::uint64_t value) {
+    high = (high ^ value) * 0x9E3779B97F4A7C15ULL + (high >> 29);
+    low = (low + value) * 0xD1342543DE82EF95ULL + (low >> 31) + 1;
+  }
+};
+
+template <class T>
+constexpr type_key spelling_of() {
+  type_key key{0x243F6A8885A308D3ULL, 0x13198A2E03707344ULL};
+  for (const char c : std::string_view(__PRETTY_FUNCTION__)) key.mix(static_cast<unsigned char>(c));
+  return key;
 }
 template <class E>
-constexpr std::uint64_t hash_type();
-/// Where to look for a type in a table; equal types have equal hashes, and the identity decides.
+constexpr type_key make_key();
 template <class E>
-inline constexpr std::uint64_t type_hash = hash_type<E>();
+inline constexpr type_key key_of = make_key<E>();
 template <class... Es>
-constexpr std::uint64_t hash_types(std::uint64_t seed, expression_list<Es...>) {
-  ((seed = mix(seed, type_hash<Es>)), ...);
-  return seed;
+constexpr void mix_keys(type_key& key, expression_list<Es...>) {
+  ((key.mix(key_of<Es>.high), key.mix(key_of<Es>.low)), ...);
 }
 template <class E>
-constexpr std::uint64_t hash_type() {
-  std::uint64_t hash = mix(0x243F6A8885A308D3ULL, static_cast<std::uint64_t>(E::operation_v));
-  if constexpr (!leaf<E>) {
-    hash = mix(hash, static_cast<std::uint64_t>(E::detail_v + 64));
-    return hash_types(hash, typename E::arguments{});
-  } else if constexpr (E::operation_v == operation::constant) {
-    return mix(mix(hash, static_cast<std::uint64_t>(E::mantissa)), static_cast<std::uint64_t>(E::exponent + 64));
+constexpr type_key make_key() {
+  if constexpr (leaf<E>) {
+    if constexpr (E::operation_v == operation::constant) {
+      type_key key{0xA4093822299F31D0ULL, 0x082EFA98EC4E6C89ULL};
+      key.mix(static_cast<std::uint64_t>(E::mantissa));
+      key.mix(static_cast<std::uint64_t>(E::exponent + 64));
+      return key;
+    } else {
+      return spelling_of<E>();
+    }
   } else {
-    for (const char c : E::name) hash = mix(hash, static_cast<std::uint64_t>(static_cast<unsigned char>(c)));
-    return hash;
+    type_key key;
+    key.mix(static_cast<std::uint64_t>(E::operation_v));
+    key.mix(static_cast<std::uint64_t>(E::detail_v + 64));
+    if constexpr (is_reduction(E::operation_v)) key.mix(static_cast<std::uint64_t>(E::reduces_over));
+    mix_keys(key, typename E::arguments{});
+    return key;
   }
 }
 
@@ -123,18 +141,19 @@ struct tape_builder {
   static constexpr std::size_t table_size = std::size_t{4} * Capacity;
   static constexpr std::size_t leaf_capacity = std::size_t{Capacity} / 2;
   struct lowered_type {
-    const char* identity = nullptr;
-    int index = 0;
+    type_key key;
+    int index = -1;  ///< of the instruction; -1: a free place
   };
   std::array<instruction, static_cast<std::size_t>(Capacity)> code{};
   std::array<tape_leaf<Reader>, leaf_capacity> leaves{};
-  std::array<const char*, leaf_capacity> identities{};
+  std::array<type_key, leaf_capacity> leaf_keys{};
   std::array<int, table_size> table{};              // 1 + index of an instruction, 0 if free
   std::array<lowered_type, table_size> lowered{};   // types whose instruction is known
   int size = 0;
   int leaf_count = 0;
   int lowered_count = 0;
   bool overflow = false;
+  bool ambiguous = false;  ///< two observables have one name
 
   constexpr instruction& at(int i) { return code[static_cast<std::size_t>(i)]; }
 
@@ -169,13 +188,14 @@ struct tape_builder {
   template <class Leaf, class Binding>
   constexpr int leaf_index() {
     for (int i = 0; i < leaf_count; ++i) {
-      if (identities[static_cast<std::size_t>(i)] == &type_identity<Leaf>) return i;
+      if (leaf_keys[static_cast<std::size_t>(i)] == key_of<Leaf>) return i;
+      if (leaves[static_cast<std::size_t>(i)].fact.name == Leaf::name) ambiguous = true;
     }
     if (static_cast<std::size_t>(leaf_count) == leaf_capacity) {
       overflow = true;
       return 0;
     }
-    identities[static_cast<std::size_t>(leaf_count)] = &type_identity<Leaf>;
+    leaf_keys[static_cast<std::size_t>(leaf_count)] = key_of<Leaf>;
     leaves[static_cast<std::size_t>(leaf_count)] = {
         {Leaf::name, Leaf::identity_of, Leaf::dimension_v, Leaf::level_v, Leaf::provenance_v},
         Binding::template reader<Leaf>()};
@@ -183,16 +203,14 @@ struct tape_builder {
   }
 
   /// The place of a type among those lowered before, or the free place where it belongs.
-  constexpr lowered_type& place_of(std::uint64_t hash, const char* identity) {
-    std::size_t place = (hash >> 17) & (table_size - 1);
-    while (lowered[place].identity != nullptr && lowered[place].identity != identity) {
-      place = (place + 1) & (table_size - 1);
-    }
-    return lowered[place];
+  constexpr std::size_t place_of(type_key key) const {
+    std::size_t place = (key.high >> 17) & (table_size - 1);
+    while (lowered[place].index >= 0 && !(lowered[place].key == key)) place = (place + 1) & (table_size - 1);
+    return place;
   }
-  constexpr void remember(lowered_type& place, const char* identity, int index) {
+  constexpr void remember(type_key key, int index) {
     if (static_cast<std::size_t>(lowered_count) >= table_size / 2) return;
-    place = {identity, index};
+    lowered[place_of(key)] = {key, index};
     ++lowered_count;
   }
 
@@ -275,10 +293,10 @@ constexpr int lower_new(Builder& out) {
 
 template <class E, class Binding, class Builder>
 constexpr int lower(Builder& out) {
-  const typename Builder::lowered_type known = out.place_of(type_hash<E>, &type_identity<E>);
-  if (known.identity != nullptr) return known.index;
+  const int known = out.lowered[out.place_of(key_of<E>)].index;
+  if (known >= 0) return known;
   const int index = lower_new<E, Binding>(out);
-  out.remember(out.place_of(type_hash<E>, &type_identity<E>), &type_identity<E>, index);
+  out.remember(key_of<E>, index);
   return index;
 }
 
@@ -311,6 +329,7 @@ template <class Binding, int Capacity, class... Es>
 constexpr auto lower_all() {
   constexpr lowered_tape<Binding, Capacity, Es...> lowered;
   using reader_type = typename Binding::reader_type;
+  static_assert(!lowered.built.ambiguous, "rafter: two different observables of these expressions have one name");
   if constexpr (lowered.built.overflow) {
     static_assert(Capacity < 65536, "rafter: more expressions than one plan can hold");
     return lower_all<Binding, 4 * Capacity, Es...>();

@@ -19,10 +19,11 @@ struct feature {
   static constexpr std::string_view name = name_v.view();
   static constexpr dimension dimension_v = E::dimension_v;
 
-  static_assert(E::level_v != level::request,
-                "rafter: a feature is one number per step; reduce this per-request expression with sum, mean, max, ...");
-
   static constexpr bool check() {
+    if constexpr (E::level_v == level::request) {
+      static_assert(satisfied<in_feature<Name>>, "rafter: a feature is one number per step; reduce this per-request "
+                                                 "expression with sum, mean, max, ...");
+    }
     if constexpr (!detail::first_observed_after<E>().empty()) {
       static_assert(satisfied<observed_only_after_the_step<detail::name_constant<detail::observed_after_name<E>>>,
                               in_feature<Name>>,
@@ -38,6 +39,12 @@ struct feature_name {
   template <expression E>
   constexpr feature<Name, std::remove_cvref_t<E>> operator=(E) const {
     return {};
+  }
+  template <class N>
+    requires std::is_arithmetic_v<N>
+  constexpr auto operator=(N) const {
+    detail::refuse_number<N>();
+    return feature<Name, constant<0, 0>>{};
   }
 };
 

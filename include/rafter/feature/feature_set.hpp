@@ -100,7 +100,7 @@ struct feature_set : detail::feature_set_base {
   }
 
   /// Name of the first feature that identifies a group of `axis`, or an empty view.
-  static constexpr std::string_view identity_feature(std::string_view axis) {
+  static constexpr std::string_view identity_feature([[maybe_unused]] std::string_view axis) {
     std::string_view found;
     ((found = found.empty() && !detail::first_identity_of<typename Features::expression_type>(axis).empty()
                   ? Features::name

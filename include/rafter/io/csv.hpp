@@ -631,7 +631,10 @@ class csv_writer {
       throw error("csv_writer: '" + printable(text) + "' holds a NUL byte");
     }
     begin_field();
-    if (text.find_first_of(",\"\n\r") == std::string_view::npos && !(text.empty() && columns_ == 1)) {
+    // Quoted too: a lone empty field (else a blank line), and a byte order mark (at the front it would be taken as
+    // one).
+    const bool ambiguous = (text.empty() && columns_ == 1) || text.starts_with("\xef\xbb\xbf");
+    if (!ambiguous && text.find_first_of(",\"\n\r") == std::string_view::npos) {
       out_ += text;
       return;
     }

@@ -43,6 +43,7 @@ inline std::size_t printable_length(std::string_view text) {
   if (lead >= 0xe0 && lead <= 0xef && continues(1) && continues(2)) {
     if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) >= 0xa0)) return 0;
     if (lead == 0xe2 && byte(1) == 0x80 && (byte(2) == 0xa8 || byte(2) == 0xa9)) return 0;  // line separators
+    if (lead == 0xef && byte(1) == 0xbb && byte(2) == 0xbf) return 0;                       // byte order mark
     return 3;
   }
   if (lead >= 0xf0 && lead <= 0xf4 && continues(1) && continues(2) && continues(3)) {

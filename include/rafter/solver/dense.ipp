@@ -62,21 +62,40 @@ RAFTER_NUMERICS_FUNCTION void rotate(double* x, double* y, std::size_t n, rotati
 
 }  // namespace detail
 
+namespace detail {
+// to ← to + Σ factor[k]·row k, k in [begin, end), over `width` neighbours; four rows at a time save loads and stores.
+RAFTER_NUMERICS_FUNCTION void add_rows(double* to, const double* factor, std::size_t step, const double* rows,
+                                       std::size_t n, std::size_t begin, std::size_t end, std::size_t width) {
+  std::size_t k = begin;
+  for (; k + 4 <= end; k += 4) {
+    const double f0 = factor[k * step], f1 = factor[(k + 1) * step];
+    const double f2 = factor[(k + 2) * step], f3 = factor[(k + 3) * step];
+    const double* row = rows + k * n;
+    for (std::size_t j = 0; j < width; ++j) {
+      to[j] += (f0 * row[j] + f1 * row[n + j]) + (f2 * row[2 * n + j] + f3 * row[3 * n + j]);
+    }
+  }
+  for (; k < end; ++k) {
+    const double f = factor[k * step];
+    for (std::size_t j = 0; j < width; ++j) to[j] += f * rows[k * n + j];
+  }
+}
+}  // namespace detail
+
 RAFTER_NUMERICS_FUNCTION double cholesky(double* a, std::size_t n) {
-  // Right-looking over the rows of Lᵀ, so that the inner loop runs over neighbours.
+  // Left-looking over the rows of Lᵀ, so that the inner loop runs over neighbours.
   double smallest = std::numeric_limits<double>::infinity();
+  std::vector<double> sum(n);
   for (std::size_t k = 0; k < n; ++k) {
     double* row = a + k * n;
-    smallest = std::min(smallest, row[k]);
-    if (!(row[k] > 0.0)) return row[k];
-    const double root = std::sqrt(row[k]);
+    std::fill(sum.begin() + static_cast<std::ptrdiff_t>(k), sum.end(), 0.0);
+    detail::add_rows(sum.data() + k, a + k, n, a + k, n, 0, k, n - k);
+    const double rest = row[k] - sum[k];
+    smallest = std::min(smallest, rest);
+    if (!(rest > 0.0)) return rest;
+    const double root = std::sqrt(rest);
     row[k] = root;
-    for (std::size_t j = k + 1; j < n; ++j) row[j] /= root;
-    for (std::size_t i = k + 1; i < n; ++i) {
-      double* below = a + i * n;
-      const double factor = row[i];
-      for (std::size_t j = i; j < n; ++j) below[j] -= factor * row[j];
-    }
+    for (std::size_t j = k + 1; j < n; ++j) row[j] = (row[j] - sum[j]) / root;
   }
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < i; ++j) a[i * n + j] = a[j * n + i];
@@ -98,38 +117,37 @@ RAFTER_NUMERICS_FUNCTION void cholesky_solve(const double* l, std::size_t n, dou
 }
 
 namespace detail {
-// Row j becomes column j of L⁻¹ (zero before entry j).
-RAFTER_NUMERICS_FUNCTION void invert_factor(const double* l, std::size_t n, double* columns) {
-  for (std::size_t j = 0; j < n; ++j) {
-    double* column = columns + j * n;
-    std::fill(column, column + n, 0.0);
-    column[j] = 1.0;
-    for (std::size_t i = j; i < n; ++i) {
-      const double* row = l + i * n;  // of Lᵀ
-      column[i] /= row[i];
-      for (std::size_t k = i + 1; k < n; ++k) column[k] -= row[k] * column[i];
-    }
+// L⁻¹, row-major, zero above the diagonal.
+RAFTER_NUMERICS_FUNCTION void invert_factor(const double* l, std::size_t n, double* inverse) {
+  std::fill(inverse, inverse + n * n, 0.0);
+  for (std::size_t i = 0; i < n; ++i) {
+    double* row = inverse + i * n;
+    add_rows(row, l + i * n, 1, inverse, n, 0, i, i);
+    const double scale = 1.0 / l[i * n + i];
+    for (std::size_t j = 0; j < i; ++j) row[j] *= -scale;
+    row[i] = scale;
   }
 }
 }  // namespace detail
 
 RAFTER_NUMERICS_FUNCTION void cholesky_inverse_diagonal(const double* l, std::size_t n, double* diagonal) {
-  std::vector<double> columns(n * n);
-  detail::invert_factor(l, n, columns.data());
-  for (std::size_t j = 0; j < n; ++j) {
-    diagonal[j] = detail::dot(columns.data() + j * n + j, columns.data() + j * n + j, n - j);
+  std::vector<double> factor(n * n);
+  detail::invert_factor(l, n, factor.data());
+  std::fill(diagonal, diagonal + n, 0.0);
+  for (std::size_t i = 0; i < n; ++i) {
+    const double* row = factor.data() + i * n;
+    for (std::size_t j = 0; j <= i; ++j) diagonal[j] += row[j] * row[j];
   }
 }
 
 RAFTER_NUMERICS_FUNCTION void cholesky_inverse(const double* l, std::size_t n, double* inverse) {
-  std::vector<double> columns(n * n);
-  detail::invert_factor(l, n, columns.data());
-  // L⁻ᵀ L⁻¹
+  std::vector<double> factor(n * n);
+  detail::invert_factor(l, n, factor.data());
+  // L⁻ᵀ L⁻¹: row i is a sum of the rows from i on, up to the diagonal.
+  std::fill(inverse, inverse + n * n, 0.0);
   for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) {
-      inverse[i * n + j] = inverse[j * n + i] =
-          detail::dot(columns.data() + i * n + i, columns.data() + j * n + i, n - i);
-    }
+    detail::add_rows(inverse + i * n, factor.data() + i, n, factor.data(), n, i, n, i + 1);
+    for (std::size_t j = 0; j < i; ++j) inverse[j * n + i] = inverse[i * n + j];
   }
 }
 

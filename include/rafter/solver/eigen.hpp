@@ -1,4 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+// opt-in: arrays of Eigen and of rafter as each other, nothing copied.
 #pragma once
 
 #include <Eigen/Core>
@@ -41,6 +42,14 @@ array_design design_of(const Eigen::DenseBase<Matrix>& columns, const Eigen::Den
 /// The coefficients (or another vector of a solution) as an Eigen vector.
 inline Eigen::Map<const Eigen::VectorXd> map_of(const std::vector<double>& values) {
   return {values.data(), static_cast<Eigen::Index>(values.size())};
+}
+
+/// A column-major matrix of doubles (anything with rows(), columns() and data(), like `feature_values`) as an Eigen
+/// matrix. It must outlive the map.
+template <class Matrix>
+  requires requires(const Matrix& m) { static_cast<const double*>(m.data()), m.rows() + m.columns(); }
+Eigen::Map<const Eigen::MatrixXd> map_of(const Matrix& m) {
+  return {m.data(), static_cast<Eigen::Index>(m.rows()), static_cast<Eigen::Index>(m.columns())};
 }
 
 /// The Gram matrix of [1, x − shift, y − shift] as an Eigen matrix (symmetric, so the storage order does not matter).

@@ -94,6 +94,7 @@ struct linear_solution {
   std::vector<double> mean;       ///< p; (weighted) mean of each raw column
   std::vector<double> deviation;  ///< p; population deviation, 1 for a constant column
   double target_mean = 0.0;
+  double alpha = 0.0;             ///< the penalty that was used
   std::vector<std::size_t> constant_columns;  ///< ascending; columns without variation (fits that centre)
   std::vector<std::size_t> at_bound;          ///< ascending; coefficients held at 0 by a sign constraint
   std::size_t rows = 0;
@@ -120,11 +121,15 @@ struct linear_solution {
   }
 };
 
-/// Which arithmetic to use. `automatic` follows the smallest pivot d (PERFORMANCE.md §2): d ≥ 1e-7 Gram, d ≥ 1e-10
-/// Gram with refinement, below that QR of the rows; without a second pass the Gram, and the status says so.
+/// Which arithmetic to use. `automatic` takes the QR of the rows at once where that costs microseconds
+/// (least_squares_options::small_problem), and else follows the smallest pivot d: d ≥ 1e-7 Gram, d ≥ 1e-10 Gram with
+/// refinement, below that QR of the rows. Without a second pass it is the Gram, and the status says so.
 enum class least_squares_method { automatic, gram, qr, svd };
 
 struct least_squares_options {
+  /// rows · (columns + 1)² up to which `automatic` takes the QR: all digits, for less than a tenth of a millisecond.
+  static constexpr std::size_t small_problem = 250'000;
+
   bool intercept = true;
   /// Penalise, and choose among equally good solutions by, the coefficients of (x − mean)/deviation (population
   /// deviation; 1 for a constant column) instead of the raw ones. Without an intercept the columns are still

@@ -90,6 +90,11 @@ struct ridge_by_cross_validation {
 
   static constexpr bool needs_rows = true;
   std::string name() const { return "ridge, alpha by cross-validation"; }
+  /// What the fit chose, in words.
+  std::string choice(const linear_solution& solution) const {
+    return "alpha " + detail::number_text(solution.alpha) +
+           (by == criterion::leave_one_out ? " by leave-one-out" : " by generalised cross-validation");
+  }
   /// @throws solver_error without rows
   linear_solution solve(const normal_equations& equations, const design* second_pass) const {
     if (second_pass == nullptr) throw solver_error("rafter: ridge by cross-validation: needs the rows of the fit");

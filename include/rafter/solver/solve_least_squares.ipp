@@ -160,7 +160,21 @@ RAFTER_COLD_FUNCTION reduced_problem reduce_rows(const design& rows, const norma
   std::vector<double> r(n * n, 0.0);
   constexpr std::size_t most = 128;
   std::vector<double> buffer(n * most);
+  // A column of equal values is constant whatever the centre that rounding gave it.
+  std::vector<double> first(p, 0.0);
+  std::vector<bool> varies(p, false);
+  bool begun = false;
   rows.for_each_block([&](const design_block& block) {
+    for (std::size_t j = 0; j < p && block.rows > 0; ++j) {
+      const double* from = block.x + j * block.stride;
+      if (!begun) first[j] = from[0];
+      if (!varies[j]) varies[j] = std::any_of(from, from + block.rows, [&](double v) { return v != first[j]; });
+      if (!varies[j] && block.x_low != nullptr) {
+        const double* low = block.x_low + j * block.stride;
+        varies[j] = std::any_of(low, low + block.rows, [](double v) { return v != 0.0; });
+      }
+    }
+    begun = begun || block.rows > 0;
     for (std::size_t at = 0; at < block.rows; at += most) {
       const std::size_t count = std::min(most, block.rows - at);
       for (std::size_t j = 0; j < n; ++j) {
@@ -192,7 +206,7 @@ RAFTER_COLD_FUNCTION reduced_problem reduce_rows(const design& rows, const norma
     const double* column = r.data() + (j + 1) * n;
     problem.mean[j] = centre[j] + column[0] / r[0];
     for (std::size_t k = skip; k < m + skip; ++k) problem.t[j * m + k - skip] = column[k];
-    for (std::size_t k = 1; k <= j + 1; ++k) centred_squares[j] += column[k] * column[k];
+    for (std::size_t k = 1; k <= j + 1 && varies[j]; ++k) centred_squares[j] += column[k] * column[k];
     squares[j] = centred_squares[j] + column[0] * column[0];
   }
   const double* target = r.data() + (p + 1) * n;
@@ -264,6 +278,7 @@ RAFTER_NUMERICS_FUNCTION void finish_solution(linear_solution& solution, const r
                                               const std::vector<bool>& determined, double parameters,
                                               double at_centre) {
   const std::size_t q = active.size();
+  solution.alpha = options.alpha;
   solution.effective_parameters = parameters + (options.intercept ? 1.0 : 0.0);
   solution.degrees_of_freedom = std::max(0.0, static_cast<double>(problem.rows) - solution.effective_parameters);
   solution.intercept = problem.centred ? minus_dot(at_centre, solution.coefficients, problem.mean) : 0.0;
@@ -274,14 +289,14 @@ RAFTER_NUMERICS_FUNCTION void finish_solution(linear_solution& solution, const r
   // A few units of rounding in the trace are not degrees of freedom.
   if (!(solution.degrees_of_freedom > 1e-9 * static_cast<double>(problem.rows))) return;
   const double sigma2 = solution.residual_sum_of_squares / solution.degrees_of_freedom;
+  std::vector<double> mean(q);
+  for (std::size_t a = 0; a < q; ++a) mean[a] = problem.mean[active[a]];
   bool all = true;
   double of_mean = 0.0;
   for (std::size_t a = 0; a < q; ++a) {
     all = all && determined[a];
     if (determined[a]) solution.standard_errors[active[a]] = std::sqrt(sigma2 * std::max(0.0, covariance[a * q + a]));
-    for (std::size_t b = 0; b < q; ++b) {
-      of_mean += problem.mean[active[a]] * covariance[a * q + b] * problem.mean[active[b]];
-    }
+    of_mean += mean[a] * dense::detail::dot(covariance.data() + a * q, mean.data(), q);
   }
   // A penalty settles a constant column's coefficient at exactly 0.
   for (const std::size_t j : problem.constant_columns) {
@@ -300,17 +315,26 @@ RAFTER_NUMERICS_FUNCTION void finish_solution(linear_solution& solution, const r
 RAFTER_NUMERICS_FUNCTION double sandwich(std::vector<double>& inverse, const std::vector<double>& s, std::size_t q,
                                          double alpha) {
   if (alpha == 0.0) return static_cast<double>(q);
-  std::vector<double> half(q * q, 0.0), whole(q * q, 0.0);
+  // S = H − alpha: H⁻¹ S H⁻¹ = H⁻¹ − alpha H⁻¹H⁻¹, one product instead of two, and a symmetric one.
+  std::vector<double> whole(q * q, 0.0);
+  double trace = static_cast<double>(q);
+  bool cancelled = false;
   for (std::size_t i = 0; i < q; ++i) {
-    for (std::size_t k = 0; k < q; ++k) {
-      for (std::size_t j = 0; j < q; ++j) half[i * q + j] += inverse[i * q + k] * s[k * q + j];
-    }
+    double* row = whole.data() + i * q;
+    dense::detail::add_rows(row, inverse.data() + i * q, 1, inverse.data(), q, 0, q, i + 1);
+    for (std::size_t j = 0; j <= i; ++j) row[j] = inverse[i * q + j] - alpha * row[j];
+    for (std::size_t j = 0; j < i; ++j) whole[j * q + i] = row[j];
+    trace -= alpha * inverse[i * q + i];
+    cancelled = cancelled || !(row[i] > 1e-6 * inverse[i * q + i]);
   }
-  double trace = 0.0;
-  for (std::size_t i = 0; i < q; ++i) {
-    trace += half[i * q + i];
-    for (std::size_t k = 0; k < q; ++k) {
-      for (std::size_t j = 0; j < q; ++j) whole[i * q + j] += half[i * q + k] * inverse[k * q + j];
+  if (cancelled) {  // a penalty that leaves next to nothing of a column: the two products as they stand
+    std::vector<double> half(q * q, 0.0);
+    std::fill(whole.begin(), whole.end(), 0.0);
+    trace = 0.0;
+    for (std::size_t i = 0; i < q; ++i) {
+      dense::detail::add_rows(half.data() + i * q, inverse.data() + i * q, 1, s.data(), q, 0, q, q);
+      trace += half[i * q + i];
+      dense::detail::add_rows(whole.data() + i * q, half.data() + i * q, 1, inverse.data(), q, 0, q, q);
     }
   }
   inverse = std::move(whole);
@@ -608,8 +632,11 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   const std::size_t q = active.size();
   std::vector<double> scale(q, 1.0), products(q * q);
   for (std::size_t a = 0; a < q && options.standardise; ++a) scale[a] = problem.deviation[active[a]];
+  std::vector<double> per_scale(q);
+  for (std::size_t a = 0; a < q; ++a) per_scale[a] = 1.0 / scale[a];
   for (std::size_t a = 0; a < q; ++a) {
-    for (std::size_t b = 0; b < q; ++b) products[a * q + b] = s[active[a] * p + active[b]] / (scale[a] * scale[b]);
+    const double* row = s.data() + active[a] * p;
+    for (std::size_t b = 0; b < q; ++b) products[a * q + b] = row[active[b]] * (per_scale[a] * per_scale[b]);
   }
   std::vector<double> h = products;
   for (std::size_t a = 0; a < q; ++a) h[a * q + a] += options.alpha;
@@ -618,8 +645,9 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   // Sums that lost more than three digits in cancellation count as that much nearer to singular.
   const double trusted = factor.pivot * std::min(1.0, 1e3 / problem.loss);
   const bool hopeless = problem.doubtful || !(trusted >= 1e-10);
+  const bool small = second_pass != nullptr && problem.rows * (p + 1) * (p + 1) <= least_squares_options::small_problem;
   const bool to_rows = options.method == method::qr || options.method == method::svd ||
-                       (options.method == method::automatic && hopeless);
+                       (options.method == method::automatic && (hopeless || small));
   if (to_rows || !(factor.pivot > 0.0)) {
     linear_solution solution;
     const bool by_svd = options.method == method::svd;
@@ -662,8 +690,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   // ‖y‖² − 2 bᵀc + bᵀSb
   double squares = problem.target_squares;
   for (std::size_t a = 0; a < q; ++a) {
-    double fitted = 0.0;
-    for (std::size_t e = 0; e < q; ++e) fitted += products[a * q + e] * b[e];
+    const double fitted = dense::detail::dot(products.data() + a * q, b.data(), q);
     squares += b[a] * (fitted - 2.0 * projections[a]);
   }
   solution.residual_sum_of_squares = std::max(0.0, squares);
@@ -708,7 +735,7 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
     }
     parameters = detail::sandwich(covariance, products, q, options.alpha);
     for (std::size_t a = 0; a < q; ++a) {
-      for (std::size_t e = 0; e < q; ++e) covariance[a * q + e] /= scale[a] * scale[e];
+      for (std::size_t e = 0; e < q; ++e) covariance[a * q + e] *= per_scale[a] * per_scale[e];
     }
   } else if (options.alpha > 0.0) {  // trace of H⁻¹S = q − alpha · trace of H⁻¹
     std::vector<double> diagonal(q);

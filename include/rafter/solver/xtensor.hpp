@@ -1,4 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+// opt-in: arrays of xtensor and of rafter as each other, nothing copied.
 #pragma once
 
 #include <array>
@@ -33,6 +34,15 @@ template <class Matrix, class Vector> array_design design_of_tensors(const Matri
 /// The coefficients (or another vector of a solution) as a one-dimensional xtensor expression.
 inline auto tensor_of(const std::vector<double>& values) {
   return xt::adapt(values.data(), values.size(), xt::no_ownership(), std::array<std::size_t, 1>{values.size()});
+}
+
+/// A column-major matrix of doubles (anything with rows(), columns() and data(), like `feature_values`) as a
+/// two-dimensional column-major xtensor expression. It must outlive the expression.
+template <class Matrix>
+  requires requires(const Matrix& m) { static_cast<const double*>(m.data()), m.rows() + m.columns(); }
+auto tensor_of(const Matrix& m) {
+  return xt::adapt<xt::layout_type::column_major>(m.data(), m.rows() * m.columns(), xt::no_ownership(),
+                                                  std::array<std::size_t, 2>{m.rows(), m.columns()});
 }
 
 /// The Gram matrix of [1, x − shift, y − shift] as a two-dimensional xtensor expression.

@@ -24,6 +24,10 @@
 
 namespace rafter {
 
+namespace detail {
+struct target_column;
+}
+
 /// Consecutive rows of one deployment.
 struct deployment_run {
   row_range rows;
@@ -69,9 +73,6 @@ class dataset {
   using deployment_type = typename Schema::deployment_type;
   using binding_type = detail::dataset_binding<Schema>;
   static constexpr std::size_t column_count = columns_type::size;
-  using first_target = typename decltype([]<class First, class... Rest>(column_list<First, Rest...>) {
-    return std::type_identity<First>{};
-  }(typename Schema::targets{}))::type;
 
   std::size_t size() const { return rows_; }
   bool empty() const { return rows_ == 0; }
@@ -140,8 +141,14 @@ class dataset {
   }
   /// The selected target [s]: what estimators fit and what is evaluated. The first of the schema's targets that has
   /// values, until `for_target` selects another.
-  std::span<const double> target() const { return column(target_); }
-  std::string_view target_name() const { return columns_type::names[target_]; }
+  /// @throws dataset_error when the schema has no target
+  std::span<const double> target() const {
+    if (target_ == column_count) throw dataset_error(source_ + ": the schema has no target");
+    return column(target_);
+  }
+  std::string_view target_name() const {
+    return target_ == column_count ? std::string_view{} : columns_type::names[target_];
+  }
   /// Rows that carry the selected target; all of them unless the schema says `partial_targets`.
   std::size_t rows_with_target() const {
     const auto values = target();
@@ -179,6 +186,15 @@ class dataset {
 
  private:
   friend class dataset_builder<Schema>;
+
+  /// Index of the schema's first target, `column_count` when it has none.
+  static constexpr std::size_t first_target() {
+    std::size_t first = column_count;
+    Schema::targets::each([&]<class Leaf>() {
+      if (first == column_count) first = columns_type::template index_of<Leaf>();
+    });
+    return first;
+  }
 
   dataset copy_of(const row_set& rows) const {
     dataset kept;
@@ -248,7 +264,7 @@ class dataset {
   std::vector<std::size_t> lines_;
   std::vector<bool> idle_;
   std::size_t idle_rows_ = 0;
-  std::size_t target_ = columns_type::template index_of<first_target>();
+  std::size_t target_ = first_target();
   std::string source_;
   std::vector<std::string> notes_;
 };

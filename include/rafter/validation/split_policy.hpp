@@ -20,10 +20,10 @@ namespace rafter {
 /// type whose static facts let others refuse, at compile time, what would leak or could never be predicted.
 ///
 ///     struct my_split {
-///       static constexpr std::string_view name = "my_split";         // as in `--split my_split`
-///       static constexpr std::array held_out{group::model};          // axes whose tested labels are never trained
-///       on static constexpr std::optional<group> fits_one_per{};        // set: each fold is inside one label of the
-///       axis static constexpr bool is_random = false;                     // the folds depend on a seed
+///       static constexpr std::string_view name = "my_split";      // as in `--split my_split`
+///       static constexpr std::array held_out{group::model};       // axes whose tested labels are never trained on
+///       static constexpr std::optional<group> fits_one_per{};     // set: each fold is inside one label of the axis
+///       static constexpr bool is_random = false;                  // the folds depend on a seed
 ///       std::vector<fold> folds(const splittable auto& data) const;
 ///     };
 ///

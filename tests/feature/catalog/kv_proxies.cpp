@@ -64,7 +64,7 @@ TEST(KvProxies, AreTheStudysThirtyFormulas) {
   std::uniform_real_distribution<double> share(0.0, 1.0);
   bool compute_bound = false, memory_bound = false;
   for (const deployment& runs : {codellama, llama7, llama70, mixtral}) {
-    const auto features = catalog::kv_proxies.bind(runs);
+    const auto features = catalog::kv_proxies.bind<pool_step>(runs);
     for (int i = 0; i < 500; ++i) {
       pool_step step{};
       step.prefill_requests = requests(random);

@@ -84,7 +84,7 @@ TEST(Study30, IsWhatPlainLoopsGive) {
   std::mt19937_64 random(4);
   bool compute_bound = false, memory_bound = false;
   for (const deployment& runs : {llama, mixtral}) {
-    const auto features = catalog::study30.bind(runs);
+    const auto features = catalog::study30.bind<tiny::step>(runs);
     for (int i = 0; i < 300; ++i) {
       const tiny::step step = i == 0 ? tiny::step{} : tiny::random_step(random, 20, i % 2 == 0 ? 1.0 : 0.5);
       const auto expected = by_loops(step, runs);

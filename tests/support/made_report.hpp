@@ -1,0 +1,79 @@
+// rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "rafter/evaluation/report.hpp"
+
+/// A report whose numbers are simple binary fractions, with everything in it that a report can say.
+namespace tiny {
+
+inline rafter::fold_result fold_of(std::string held_out, double mape) {
+  rafter::fold_result made;
+  made.held_out = std::move(held_out);
+  made.train_rows = 12345;
+  made.rows = 678;
+  made.fit.rows = 12345;
+  made.fit.parameters = 31;
+  made.fit.identifiable = 21;
+  made.errors.rows = 678;
+  made.errors.mape = mape;
+  made.errors.mean_signed_percentage_error = mape / 4;
+  made.errors.cancellation = 0.75;
+  made.errors.median_ape = mape / 2;
+  made.errors.p90_ape = mape * 2;
+  made.errors.p99_ape = mape * 4;
+  made.errors.share_above_half = 0.125;
+  made.errors.pearson = 0.5;
+  made.errors.rmse = 1.5e-3;
+  made.errors.mae = 1e-3;
+  return made;
+}
+
+inline rafter::evaluation_report made_report() {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  rafter::evaluation_report report;
+  report.source = "steps.csv";
+  report.schema = "blis_steps";
+  report.rows = 20112;
+  report.idle_rows = 2;
+  report.target = "logged_duration";
+  report.split = "temporal";
+  report.split_title = "later steps of the same experiment";
+  report.plausibility.audited = true;
+  report.plausibility.target = "logged_duration";
+  report.plausibility.axis = "experiment";
+  report.plausibility.all = {"all", 20110, 100, 0.5, 4.0, 0.0125};
+  report.plausibility.groups = {{"chat|7b", 10055, 100, 0.5, 3.0, 0.0125}, {"code", 10055, 0, 1.5, 5.0, 0.00005}};
+  report.plausibility.worst = {{17, 19, 0.0001, 0.0125}};
+  report.plausibility.idle = 2;
+
+  rafter::predictor_result good;
+  good.predictor = "ridge30";
+  good.description = "ridge, alpha 1 on 30 features";
+  good.folds = {fold_of("chat|7b", 0.25), fold_of("code", 0.5)};
+  rafter::predictor_result hidden;
+  hidden.predictor = "blackbox";
+  hidden.description = "ordinary least squares on 2 features";
+  hidden.folds = {fold_of("chat|7b", 1.0), fold_of("code", 0.125)};
+  hidden.folds[0].errors.cancellation = 0.96875;
+  hidden.folds[0].errors.mean_signed_percentage_error = -0.03125;
+  hidden.folds[1].fit.healthy = false;
+  hidden.folds[1].fit.status = "rank deficient";
+  rafter::predictor_result broken;
+  broken.predictor = "broken";
+  broken.description = "predicts what is not a number";
+  broken.folds = {fold_of("chat|7b", 0.0625), fold_of("code", nan)};
+  broken.folds[1].errors = {};
+  broken.folds[1].errors.not_finite = 3;
+  rafter::predictor_result refused;
+  refused.predictor = "roofline9";
+  refused.refused = "the schema lacks 'requests'";
+  report.results = {broken, refused, hidden, good};
+  report.notes = {"2 rows were refused and are not in the data"};
+  return report;
+}
+
+}  // namespace tiny
