@@ -83,4 +83,19 @@ TEST(Correlation, WithAConstantIsUndefined) {
   }
 }
 
+TEST(Pearson, IsUndefinedForAConstantWhoseMeanIsRounded) {
+  const std::vector<double> actual{1.0, 2.0, 4.0, 8.0, 16.0, 32.0};
+  // The sum of six times this number rounds, and so does its mean.
+  for (const double constant : {0.1, 0.0123456789012345678, 1.0 / 3.0, 9.87654321e-3}) {
+    const std::vector<double> predicted(actual.size(), constant);
+    EXPECT_TRUE(std::isnan(rafter::pearson::evaluate(actual, predicted))) << constant;
+    EXPECT_TRUE(std::isnan(rafter::pearson::evaluate(predicted, actual))) << constant;
+  }
+  for (std::size_t rows = 2; rows < 500; ++rows) {
+    std::vector<double> times(rows);
+    for (std::size_t i = 0; i < rows; ++i) times[i] = static_cast<double>(i);
+    EXPECT_TRUE(std::isnan(rafter::pearson::evaluate(times, std::vector<double>(rows, 0.0071239 / 3.0)))) << rows;
+  }
+}
+
 }  // namespace
