@@ -69,10 +69,10 @@ struct accumulator {
     } else if constexpr (Op == operation::reduce_count) {
       count += 1.0;
     } else if constexpr (Op == operation::reduce_minimum) {
-      sum = (count == 0.0 || x < sum) ? x : sum;
+      sum = x < (count == 0.0 ? x : sum) ? x : (count == 0.0 ? x : sum);
       count = 1.0;
     } else if constexpr (Op == operation::reduce_maximum) {
-      sum = (count == 0.0 || sum < x) ? x : sum;
+      sum = (count == 0.0 ? x : sum) < x ? x : (count == 0.0 ? x : sum);
       count = 1.0;
     } else {
       // Shifted by the first value: equal values have deviation exactly 0, large ones do not cancel.
