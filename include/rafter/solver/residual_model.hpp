@@ -10,11 +10,26 @@
 #include <utility>
 #include <vector>
 
-#include "rafter/solver/dense.hpp"
 #include "rafter/solver/least_squares.hpp"
 #include "rafter/solver/robust_loss.hpp"
 
 namespace rafter {
+
+namespace detail {
+// Four partial sums in a fixed order: fast without reassociation by the compiler.
+inline double sum_of_products(const double* x, const double* y, std::size_t n) {
+  double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+  std::size_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    s0 += x[i] * y[i];
+    s1 += x[i + 1] * y[i + 1];
+    s2 += x[i + 2] * y[i + 2];
+    s3 += x[i + 3] * y[i + 3];
+  }
+  for (; i < n; ++i) s0 += x[i] * y[i];
+  return (s0 + s1) + (s2 + s3);
+}
+}  // namespace detail
 
 /// A few consecutive rows of a nonlinear least-squares problem at one parameter vector.
 struct residual_block {
@@ -57,9 +72,9 @@ class residual_model {
       const double* residual = columns + n * count;
       for (std::size_t i = 0; i < n; ++i) {
         const double* column = columns + i * count;
-        gradient[i] += dense::detail::dot(column, residual, count);
+        gradient[i] += detail::sum_of_products(column, residual, count);
         for (std::size_t j = 0; j <= i; ++j) {
-          hessian[i * n + j] += dense::detail::dot(column, columns + j * count, count);
+          hessian[i * n + j] += detail::sum_of_products(column, columns + j * count, count);
         }
       }
     });

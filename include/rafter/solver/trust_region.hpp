@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "rafter/solver/dense.hpp"
 #include "rafter/solver/minimizer.hpp"
 
 namespace rafter {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "rafter/solver/dense.hpp"
 #include "rafter/solver/linear_solver.hpp"
 #include "rafter/solver/trust_region.hpp"
 
