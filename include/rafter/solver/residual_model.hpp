@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
@@ -16,18 +17,50 @@
 namespace rafter {
 
 namespace detail {
-// Four partial sums in a fixed order: fast without reassociation by the compiler.
-inline double sum_of_products(const double* x, const double* y, std::size_t n) {
-  double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+// Four doubles side by side; both compilers turn it into whatever vectors the target has.
+typedef double four_doubles __attribute__((vector_size(4 * sizeof(double))));
+
+// Σ x·y[k] for four columns at once, each in four partial sums of a fixed order: fast without reassociation by the
+// compiler.
+inline void sums_of_products(const double* x, const double* const* y, std::size_t n, double* out) {
+  // By reference: a vector returned by value would warn about the ABI where the target has narrower ones.
+  const auto load = [](four_doubles& to, const double* from) { std::memcpy(&to, from, sizeof to); };
+  four_doubles s0{}, s1{}, s2{}, s3{}, at, y0, y1, y2, y3;
   std::size_t i = 0;
   for (; i + 4 <= n; i += 4) {
-    s0 += x[i] * y[i];
-    s1 += x[i + 1] * y[i + 1];
-    s2 += x[i + 2] * y[i + 2];
-    s3 += x[i + 3] * y[i + 3];
+    load(at, x + i);
+    load(y0, y[0] + i);
+    load(y1, y[1] + i);
+    load(y2, y[2] + i);
+    load(y3, y[3] + i);
+    s0 += at * y0;
+    s1 += at * y1;
+    s2 += at * y2;
+    s3 += at * y3;
   }
-  for (; i < n; ++i) s0 += x[i] * y[i];
-  return (s0 + s1) + (s2 + s3);
+  const four_doubles* const sums[] = {&s0, &s1, &s2, &s3};
+  for (std::size_t k = 0; k < 4; ++k) {
+    const four_doubles& s = *sums[k];
+    out[k] = (s[0] + s[1]) + (s[2] + s[3]);
+    for (std::size_t rest = i; rest < n; ++rest) out[k] += x[rest] * y[k][rest];
+  }
+}
+
+// Adds the products of columns [J, r] to JᵀJ (lower triangle) and Jᵀr.
+inline void add_products(const std::vector<const double*>& column, std::size_t rows, double* gradient,
+                         double* hessian) {
+  const std::size_t n = column.size() - 1;
+  for (std::size_t j = 0; j < n; ++j) {
+    for (std::size_t first = j; first <= n; first += 4) {
+      const double* four[4];
+      double sum[4];
+      for (std::size_t k = 0; k < 4; ++k) four[k] = column[std::min(first + k, n)];
+      sums_of_products(column[j], four, rows, sum);
+      for (std::size_t k = 0; k < 4 && first + k <= n; ++k) {
+        (first + k == n ? gradient[j] : hessian[(first + k) * n + j]) += sum[k];
+      }
+    }
+  }
 }
 }  // namespace detail
 
@@ -67,16 +100,23 @@ class residual_model {
     std::fill(gradient, gradient + n, 0.0);
     std::fill(hessian, hessian + n * n, 0.0);
     std::vector<double> scaled;
-    for_each_scaled(at, loss, scaled, [&](const double* columns, std::size_t count, double added) {
-      cost += added;
-      const double* residual = columns + n * count;
-      for (std::size_t i = 0; i < n; ++i) {
-        const double* column = columns + i * count;
-        gradient[i] += detail::sum_of_products(column, residual, count);
-        for (std::size_t j = 0; j <= i; ++j) {
-          hessian[i * n + j] += detail::sum_of_products(column, columns + j * count, count);
-        }
+    std::vector<const double*> column(n + 1);
+    // Rows that no loss and no weight scale are used where they are.
+    const auto take = [&](const residual_block& block) {
+      for (std::size_t j = 0; j < n; ++j) column[j] = block.jacobian + j * block.stride;
+      column[n] = block.residual;
+      detail::add_products(column, block.rows, gradient, hessian);
+    };
+    for_each_block(at, [&](const residual_block& block) {
+      if (block.weight == nullptr && loss.kind == loss_kind::linear) {
+        cost += cost_of(block, loss);
+        take(block);
+        return;
       }
+      scale_rows(block, loss, scaled, [&](const double* columns, std::size_t count, double added) {
+        cost += added;
+        take({count, columns + n * count, columns, count, nullptr});
+      });
     });
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t j = 0; j < i; ++j) hessian[j * n + i] = hessian[i * n + j];
@@ -96,29 +136,7 @@ class residual_model {
   /// @param scaled  working space, kept between calls
   void for_each_scaled(const double* at, const robust_loss& loss, std::vector<double>& scaled,
                        detail::function_ref<void(double*, std::size_t, double)> visit) const {
-    constexpr std::size_t size = 256;
-    const std::size_t n = parameters();
-    scaled.resize((n + 1) * size);
-    double by[size];
-    for_each_block(at, [&](const residual_block& block) {
-      for (std::size_t first = 0; first < block.rows; first += size) {
-        const std::size_t count = std::min(size, block.rows - first);
-        double cost = 0.0;
-        for (std::size_t i = 0; i < count; ++i) {
-          const robust_loss::terms row = loss(block.residual[first + i]);
-          const double weight = block.weight != nullptr ? block.weight[first + i] : 1.0;
-          const double root = block.weight != nullptr ? std::sqrt(weight) : 1.0;
-          cost += weight * row.cost;
-          by[i] = root * row.jacobian;
-          scaled[n * count + i] = root * row.residual * block.residual[first + i];
-        }
-        for (std::size_t j = 0; j < n; ++j) {
-          const double* column = block.jacobian + j * block.stride + first;
-          for (std::size_t i = 0; i < count; ++i) scaled[j * count + i] = by[i] * column[i];
-        }
-        visit(scaled.data(), count, cost);
-      }
-    });
+    for_each_block(at, [&](const residual_block& block) { scale_rows(block, loss, scaled, visit); });
   }
 
  protected:
@@ -128,6 +146,32 @@ class residual_model {
       sum += (block.weight != nullptr ? block.weight[i] : 1.0) * loss(block.residual[i]).cost;
     }
     return sum;
+  }
+
+ private:
+  void scale_rows(const residual_block& block, const robust_loss& loss, std::vector<double>& scaled,
+                  detail::function_ref<void(double*, std::size_t, double)> visit) const {
+    constexpr std::size_t size = 256;
+    const std::size_t n = parameters();
+    scaled.resize((n + 1) * size);
+    double by[size];
+    for (std::size_t first = 0; first < block.rows; first += size) {
+      const std::size_t count = std::min(size, block.rows - first);
+      double cost = 0.0;
+      for (std::size_t i = 0; i < count; ++i) {
+        const robust_loss::terms row = loss(block.residual[first + i]);
+        const double weight = block.weight != nullptr ? block.weight[first + i] : 1.0;
+        const double root = block.weight != nullptr ? std::sqrt(weight) : 1.0;
+        cost += weight * row.cost;
+        by[i] = root * row.jacobian;
+        scaled[n * count + i] = root * row.residual * block.residual[first + i];
+      }
+      for (std::size_t j = 0; j < n; ++j) {
+        const double* column = block.jacobian + j * block.stride + first;
+        for (std::size_t i = 0; i < count; ++i) scaled[j * count + i] = by[i] * column[i];
+      }
+      visit(scaled.data(), count, cost);
+    }
   }
 };
 
