@@ -12,7 +12,7 @@ began=$(date +%s)
 echo "[1/4] packages"
 install_missing "$logs/packages.log" $rafter_build_needs $rafter_test_needs $rafter_example_needs
 echo "[2/4] configuring $folder"
-configure "$folder" "${CXX:-g++}" -Dbuildtype=release -Dtests=enabled -Dbenchmarks=disabled -Dexamples=enabled \
+configure "$folder" "${CXX:-g++}" -Dbuildtype=release -Doptimization=2 -Dtests=enabled -Dbenchmarks=disabled -Dexamples=enabled \
   -Ddocs=disabled ${MESON_OPTIONS:-}
 echo "[3/4] building"
 build "$folder"

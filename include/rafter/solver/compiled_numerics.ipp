@@ -7,3 +7,4 @@
 #include "rafter/solver/non_negative_least_squares.ipp"
 #include "rafter/solver/ridge_path.ipp"
 #include "rafter/solver/solve_least_squares.ipp"
+#include "rafter/solver/trust_region.ipp"
