@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "naive/eigen.hpp"
 #include "rafter/estimator/linear.hpp"
 #include "rafter/solver/ridge.hpp"
-#include "naive/eigen.hpp"
 #include "support/hand.hpp"
 #include "support/measure.hpp"
 #include "support/plan.hpp"
@@ -36,7 +36,8 @@ struct options {
 };
 
 [[noreturn]] void refuse(const std::string& what) {
-  std::fprintf(stderr, "reference: %s (usage: reference [--rows N] [--seed N] [--repeat N] [--threads N] [--dump FOLDER])\n",
+  std::fprintf(stderr,
+               "reference: %s (usage: reference [--rows N] [--seed N] [--repeat N] [--threads N] [--dump FOLDER])\n",
                what.c_str());
   std::exit(2);
 }
@@ -55,12 +56,18 @@ options parse(int count, char** arguments) {
       }
       return parsed;
     };
-    if (name == "--rows") chosen.rows = number(2000);
-    else if (name == "--seed") chosen.seed = number(0);
-    else if (name == "--repeat") chosen.repeat = number(1);
-    else if (name == "--threads") chosen.threads = number(1);
-    else if (name == "--dump") chosen.dump = value;
-    else refuse("unknown option '" + std::string(name) + "'");
+    if (name == "--rows")
+      chosen.rows = number(2000);
+    else if (name == "--seed")
+      chosen.seed = number(0);
+    else if (name == "--repeat")
+      chosen.repeat = number(1);
+    else if (name == "--threads")
+      chosen.threads = number(1);
+    else if (name == "--dump")
+      chosen.dump = value;
+    else
+      refuse("unknown option '" + std::string(name) + "'");
   }
   return chosen;
 }
@@ -77,7 +84,8 @@ void write_npy(const std::string& path, const double* values, std::size_t rows, 
   file.write("\x93NUMPY\x01\x00", 8);
   file.put(static_cast<char>(length & 0xff)).put(static_cast<char>(length >> 8)) << header;
   for (std::size_t k = 0; k < columns; ++k) {
-    file.write(reinterpret_cast<const char*>(values + k * stride), static_cast<std::streamsize>(rows * sizeof(double)));
+    file.write(reinterpret_cast<const char*>(values + k * stride),
+               static_cast<std::streamsize>(rows * sizeof(double)));
   }
   if (!file) refuse("cannot write '" + path + "'");
 }
@@ -173,7 +181,8 @@ int main(int count, char** arguments) {
     }
     bench::plan_to_matrix(evaluation, all, x.data(), stride);
     for (std::size_t k = 0; k < bench::study30::size; ++k) {
-      difference = std::max(difference, largest_relative_difference(x.data() + k * stride, x_hand.data() + k * stride, rows));
+      difference =
+          std::max(difference, largest_relative_difference(x.data() + k * stride, x_hand.data() + k * stride, rows));
     }
     out.number("features_ns_per_row", race.nanoseconds("plan, tile") * per_row);
     extra.number("features_hand_tile_ns_per_row", race.nanoseconds("hand, tile") * per_row);
@@ -214,7 +223,8 @@ int main(int count, char** arguments) {
     folds("16 folds", bench::leave_block_out(rows, 16));
     folds("1000 folds", bench::leave_block_out(rows, 1000));
     race.run(chosen.repeat);
-    std::vector<double> a = fitted.solution().coefficients, b(by_hand.coefficients.begin(), by_hand.coefficients.end());
+    std::vector<double> a = fitted.solution().coefficients,
+                        b(by_hand.coefficients.begin(), by_hand.coefficients.end());
     a.push_back(fitted.solution().intercept);
     b.push_back(by_hand.intercept);
     out.number("ridge_fit_ms", race.milliseconds("fit"));
@@ -227,8 +237,10 @@ int main(int count, char** arguments) {
     extra.number("folds_4_fits", race.ratio("4 folds", "fit"));
     extra.number("folds_16_fits", race.ratio("16 folds", "fit"));
     extra.number("folds_1000_fits", race.ratio("1000 folds", "fit"));
-    extra.number("ridge_coefficients_largest_relative_difference_to_hand", largest_relative_difference(a.data(), b.data(), a.size()));
-    extra.number("ridge_coefficients_largest_relative_difference_to_eigen", largest_relative_difference(a.data(), by_eigen.data(), a.size()));
+    extra.number("ridge_coefficients_largest_relative_difference_to_hand",
+                 largest_relative_difference(a.data(), b.data(), a.size()));
+    extra.number("ridge_coefficients_largest_relative_difference_to_eigen",
+                 largest_relative_difference(a.data(), by_eigen.data(), a.size()));
 
     // -- prediction ------------------------------------------------------------------------------------------------
     bench::race predictions;
@@ -293,13 +305,15 @@ int main(int count, char** arguments) {
     each("unbound, hot", near, [&](std::size_t row) { return fitted.predict(aggregate[row], engine).value; });
     each("hand, hot", near, [&](std::size_t row) {
       const bench::aggregate_record& one = aggregate[row];
-      const bench::hand::columns at{&one.prefill_tokens, &one.decode_tokens, &one.prefill_requests, &one.decode_requests,
-                                    &one.kv_sum, &one.kv_mean, &one.kv_max, &one.kv_min, &one.kv_deviation,
-                                    &one.prefill_attention_pairs, &one.prefill_kv_sum, nullptr};
+      const bench::hand::columns at{&one.prefill_tokens,   &one.decode_tokens,
+                                    &one.prefill_requests, &one.decode_requests,
+                                    &one.kv_sum,           &one.kv_mean,
+                                    &one.kv_max,           &one.kv_min,
+                                    &one.kv_deviation,     &one.prefill_attention_pairs,
+                                    &one.prefill_kv_sum,   nullptr};
       double partial[4] = {a.back(), 0.0, 0.0, 0.0};
-      bench::hand::evaluate<false, double>(at, fixed, 0, [&](std::size_t k, double value) RAFTER_INLINE_LAMBDA {
-        partial[k % 4] += a[k] * value;
-      });
+      bench::hand::evaluate<false, double>(
+          at, fixed, 0, [&](std::size_t k, double value) RAFTER_INLINE_LAMBDA { partial[k % 4] += a[k] * value; });
       return (partial[0] + partial[1]) + (partial[2] + partial[3]);
     });
     steps.run(chosen.repeat);
@@ -310,13 +324,14 @@ int main(int count, char** arguments) {
     extra.number("step_linear_hand_ns", per_call("hand, hot") - per_call("nothing, hot"));
     extra.number("step_linear_scattered_ns", per_call("linear, scattered") - per_call("nothing, scattered"));
     extra.number("step_linear_with_lists_ns", per_call("linear with lists, hot") - per_call("nothing, hot"));
-    extra.number("step_linear_with_lists_scattered_ns", per_call("linear with lists, scattered") - per_call("nothing, scattered"));
+    extra.number("step_linear_with_lists_scattered_ns",
+                 per_call("linear with lists, scattered") - per_call("nothing, scattered"));
     extra.number("step_features_ns", per_call("features, hot") - per_call("nothing, hot"));
     extra.number("step_linear_unbound_ns", per_call("unbound, hot") - per_call("nothing, hot"));
     extra.number("kv_lengths_per_step", static_cast<double>(kv.lengths.size()) * per_row);
   }
 
-  const std::vector<std::string> not_yet{"nls9_fit_ms", "nls36_fit_ms", "trees_fit_s", "trees_batch_ns_per_row",
+  const std::vector<std::string> not_yet{"nls9_fit_ms",  "nls36_fit_ms",     "trees_fit_s", "trees_batch_ns_per_row",
                                          "trees_row_ns", "step_roofline9_ns"};
   std::string list;
   for (const std::string& name : not_yet) {

@@ -48,7 +48,8 @@ void fit_materialised_with_eigen(benchmark::State& state) {
   const bench::study30_columns evaluation(data(), all);
   for (auto _ : state) {
     bench::plan_to_matrix(evaluation, all, x.data(), stride);
-    auto fitted = bench::naive::eigen_ridge(x.data(), rows, bench::study30::size, stride, data().target().data(), 1.0);
+    auto fitted =
+        bench::naive::eigen_ridge(x.data(), rows, bench::study30::size, stride, data().target().data(), 1.0);
     bench::keep(fitted);
   }
   count(state);

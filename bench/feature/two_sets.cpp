@@ -22,19 +22,17 @@ const std::vector<bench::aggregate_record>& sample_steps() {
   }();
   return sample;
 }
-template <class Features>
-void count(benchmark::State& state) {
+template <class Features> void count(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(steps));
-  state.counters["time/step"] = benchmark::Counter(static_cast<double>(steps), benchmark::Counter::kIsIterationInvariantRate |
-                                                                        benchmark::Counter::kInvert);
+  state.counters["time/step"] = benchmark::Counter(
+      static_cast<double>(steps), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
   state.counters["features"] = static_cast<double>(Features::size);
   state.counters["nodes"] = static_cast<double>(Features::plan_size);
   state.counters["nodes_as_written"] = static_cast<double>(Features::tree_size);
 }
 
 /// The deployment's part computed once.
-template <auto Features>
-void evaluate_steps(benchmark::State& state) {
+template <auto Features> void evaluate_steps(benchmark::State& state) {
   const auto engine = bench::reference_deployments()[2];
   const auto bound = Features.template bind<bench::aggregate_record>(engine);
   for (auto _ : state) {
@@ -47,8 +45,7 @@ void evaluate_steps(benchmark::State& state) {
 }
 
 /// The naive way: everything from the deployment again for each step.
-template <auto Features>
-void evaluate_unbound(benchmark::State& state) {
+template <auto Features> void evaluate_unbound(benchmark::State& state) {
   const auto engine = bench::reference_deployments()[2];
   for (auto _ : state) {
     for (const bench::aggregate_record& step : sample_steps()) {
@@ -60,7 +57,8 @@ void evaluate_unbound(benchmark::State& state) {
 }
 
 namespace catalog = rafter::catalog;
-inline constexpr auto without_physics = rafter::only<"prefill_tokens", "decode_tokens", "kv_sum", "kv_max">(catalog::study30);
+inline constexpr auto without_physics =
+    rafter::only<"prefill_tokens", "decode_tokens", "kv_sum", "kv_max">(catalog::study30);
 
 BENCHMARK(evaluate_steps<catalog::study30>);
 BENCHMARK(evaluate_steps<catalog::scale_free>);

@@ -25,7 +25,8 @@ struct matrices {
     for (std::size_t row = 0; row < rows; ++row) {
       for (std::size_t column = 0; column < columns; ++column) {
         const double value = random.uniform() - 0.5;
-        tiles.data()[(row / rafter::pack_width * columns + column) * rafter::pack_width + row % rafter::pack_width] = value;
+        tiles.data()[(row / rafter::pack_width * columns + column) * rafter::pack_width + row % rafter::pack_width] =
+            value;
         x.data()[column * rows + row] = value;
       }
     }
@@ -37,8 +38,8 @@ const matrices& values() {
 }
 void count(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(rows));
-  state.counters["time/row"] = benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate |
-                                                                        benchmark::Counter::kInvert);
+  state.counters["time/row"] = benchmark::Counter(
+      static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
 void kernel(benchmark::State& state) {

@@ -37,8 +37,8 @@ const sample& steps() {
 }
 void count(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(rows));
-  state.counters["time/step"] = benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate |
-                                                                        benchmark::Counter::kInvert);
+  state.counters["time/step"] = benchmark::Counter(
+      static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
   state.counters["lengths/step"] = static_cast<double>(steps().kv.lengths.size()) / static_cast<double>(rows);
 }
 

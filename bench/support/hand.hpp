@@ -52,8 +52,8 @@ inline constants prepare(const rafter::deployment& d) {
   c.log_untouched = e > 1.0 ? std::log1p(-k / e) : 0.0;
   c.experts = e;
   c.activations = layers * a.bytes_per_activation *
-                  (4.0 * hidden + (2.0 * (heads + kv_heads) * head + 3.0 * a.intermediate * k +
-                                   3.0 * a.shared_intermediate) / tp);
+                  (4.0 * hidden +
+                   (2.0 * (heads + kv_heads) * head + 3.0 * a.intermediate * k + 3.0 * a.shared_intermediate) / tp);
   c.prefill_flops = c.decode_flops = 4.0 * layers * heads / tp * head;
   c.prefill_q_bytes = c.decode_q_bytes = 2.0 * layers * heads / tp * head * a.bytes_per_activation;
   c.kv_bytes = 2.0 * layers * kv_heads / tp * head * a.bytes_per_kv;
@@ -124,22 +124,23 @@ template <class V>
   const auto loop = [&]<bool Moe>() __attribute__((always_inline)) {
     BENCH_INDEPENDENT_ITERATIONS
     for (std::size_t row = begin; row < end; row += rafter::lanes<V>) {
-      evaluate<Moe, V>(from, c, row, [&](std::size_t k, V value) __attribute__((always_inline)) {
-        store(x + k * stride + row, value);
-      });
+      evaluate<Moe, V>(
+          from, c,
+          row, [&](std::size_t k, V value) __attribute__((always_inline)) { store(x + k * stride + row, value); });
     }
   };
   c.moe != 0.0 ? loop.template operator()<true>() : loop.template operator()<false>();
 }
 
 /// Rows [begin, end) of one deployment as a tile [pack][feature][lane]; whole packs.
-[[gnu::always_inline]] inline void to_tile(const columns& from, const constants& c, std::size_t begin, std::size_t end,
-                                           double* tile) {
+[[gnu::always_inline]] inline void to_tile(const columns& from, const constants& c, std::size_t begin,
+                                           std::size_t end, double* tile) {
   const auto loop = [&]<bool Moe>() __attribute__((always_inline)) {
     for (std::size_t row = begin; row < end; row += pack_width, tile += features * pack_width) {
-      evaluate<Moe, pack>(from, c, row, [&](std::size_t k, pack value) __attribute__((always_inline)) {
-        store(tile + k * pack_width, value);
-      });
+      evaluate<Moe, pack>(
+          from, c, row, [&](std::size_t k, pack value) __attribute__((always_inline)) {
+            store(tile + k * pack_width, value);
+          });
     }
   };
   c.moe != 0.0 ? loop.template operator()<true>() : loop.template operator()<false>();
@@ -151,9 +152,10 @@ template <class V>
   const auto loop = [&]<bool Moe>() __attribute__((always_inline)) {
     for (std::size_t row = begin; row < end; row += pack_width) {
       pack partial[4] = {broadcast<pack>(intercept), pack{}, pack{}, pack{}};
-      evaluate<Moe, pack>(from, c, row, [&](std::size_t k, pack value) __attribute__((always_inline)) {
-        partial[k % 4] = partial[k % 4] + coefficients[k] * value;
-      });
+      evaluate<Moe, pack>(
+          from, c, row, [&](std::size_t k, pack value) __attribute__((always_inline)) {
+            partial[k % 4] = partial[k % 4] + coefficients[k] * value;
+          });
       const pack sum = (partial[0] + partial[1]) + (partial[2] + partial[3]);
       const std::size_t count = std::min(pack_width, end - row);
       for (std::size_t lane = 0; lane < count; ++lane) out[row + lane] = sum[lane];
@@ -277,9 +279,10 @@ inline std::vector<run> runs_of(const reference_data& data) {
         double* at = tile;
         for (std::size_t row = begin; row < end; row += pack_width, at += wide * pack_width) {
           store(at, broadcast<pack>(1.0));
-          evaluate<Moe, pack>(from, one.fixed, row, [&](std::size_t k, pack value) __attribute__((always_inline)) {
-            if (place[k] != 0) store(at + place[k] * pack_width, value - shift[k]);
-          });
+          evaluate<Moe, pack>(
+              from, one.fixed, row, [&](std::size_t k, pack value) __attribute__((always_inline)) {
+                if (place[k] != 0) store(at + place[k] * pack_width, value - shift[k]);
+              });
           store(at + (wide - 1) * pack_width, load<pack>(from.target + row) - shift[features]);
           for (std::size_t lane = end - row; lane < pack_width; ++lane) {
             for (std::size_t column = 0; column < wide; ++column) at[column * pack_width + lane] = 0.0;

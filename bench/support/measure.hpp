@@ -15,10 +15,7 @@
 namespace bench {
 
 /// The compiler must assume that `value` is read and may be changed, and that all memory may be.
-template <class T>
-[[gnu::always_inline]] inline void keep(T& value) {
-  asm volatile("" : : "g"(&value) : "memory");
-}
+template <class T> [[gnu::always_inline]] inline void keep(T& value) { asm volatile("" : : "g"(&value) : "memory"); }
 
 inline double median(std::vector<double> values) {
   if (values.empty()) return 0.0;

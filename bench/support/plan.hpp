@@ -18,8 +18,8 @@ using study30_plan = study30::plan_for<rafter::detail::dataset_binding<reference
 using study30_columns = rafter::column_evaluation<study30_plan, reference_schema>;
 
 /// Column k begins at x + k·stride; the stride leaves room for a pack after the last row.
-[[gnu::noinline]] inline void plan_to_matrix(const study30_columns& evaluation, const rafter::row_set& rows, double* x,
-                                             std::size_t stride) {
+[[gnu::noinline]] inline void plan_to_matrix(const study30_columns& evaluation, const rafter::row_set& rows,
+                                             double* x, std::size_t stride) {
   evaluation.for_each_run(rows, [&](const auto& slots, rafter::row_range range) {
     for (std::size_t row = range.begin; row < range.end; row += rafter::pack_width) {
       evaluation.rows<rafter::pack>(slots, row, [&](auto k, rafter::pack value) RAFTER_INLINE_LAMBDA {

@@ -75,9 +75,9 @@ class random_numbers {
 
 struct traffic {
   const char* name;
-  double batch;               ///< decode requests that the scheduler aims at
+  double batch;  ///< decode requests that the scheduler aims at
   double prompt_low, prompt_high;
-  double output;              ///< mean output length
+  double output;  ///< mean output length
 };
 
 inline constexpr std::size_t reference_rows = 122'752;
@@ -157,10 +157,12 @@ inline reference_data make_reference_data(std::size_t rows = reference_rows, std
 
 inline aggregate_record aggregates(const reference_data& data, std::size_t row) {
   const auto one = data[row];
-  return {one.get(rafter::prefill_tokens), one.get(rafter::decode_tokens),  one.get(rafter::prefill_requests),
-          one.get(rafter::decode_requests), one.get(rafter::kv_sum),        one.get(rafter::kv_mean),
-          one.get(rafter::kv_max),          one.get(rafter::kv_min),        one.get(rafter::kv_deviation),
-          one.get(rafter::prefill_attention_pairs), one.get(rafter::prefill_kv_sum)};
+  return {one.get(rafter::prefill_tokens),   one.get(rafter::decode_tokens),
+          one.get(rafter::prefill_requests), one.get(rafter::decode_requests),
+          one.get(rafter::kv_sum),           one.get(rafter::kv_mean),
+          one.get(rafter::kv_max),           one.get(rafter::kv_min),
+          one.get(rafter::kv_deviation),     one.get(rafter::prefill_attention_pairs),
+          one.get(rafter::prefill_kv_sum)};
 }
 
 /// The KV lengths of all decode requests, row after row, and where each row's begin.
@@ -208,7 +210,8 @@ inline std::vector<rafter::row_set> leave_model_out(const reference_data& data) 
     rafter::row_set rows;
     for (const rafter::deployment_run& run : data.runs()) {
       if (run.deployment != model) {
-        rows = rows | (rafter::row_set::all(run.rows.end) & rafter::row_set::all(run.rows.begin).complement(data.size()));
+        rows = rows |
+               (rafter::row_set::all(run.rows.end) & rafter::row_set::all(run.rows.begin).complement(data.size()));
       }
     }
     trainings.push_back(rows);

@@ -18,4 +18,3 @@
 #include "rafter/solver/robust_loss.hpp"
 #include "rafter/solver/solve_least_squares.hpp"
 #include "rafter/solver/trust_region.hpp"
-#include "rafter/solver/xtensor.hpp"

@@ -59,8 +59,7 @@ TEST(Deployment, TheArchitectureIsReadFromIt) {
 }
 
 /// An empty type that the compiler folds and a record read at run time give the same bits.
-template <class Architecture, class Device, int Ranks>
-void expect_same_bits(std::uint64_t seed) {
+template <class Architecture, class Device, int Ranks> void expect_same_bits(std::uint64_t seed) {
   const static_deployment<Architecture, Device, Ranks> folded{};
   const deployment record = deployment_of(folded);
   std::mt19937_64 random(seed);

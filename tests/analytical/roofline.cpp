@@ -37,16 +37,16 @@ TEST(Roofline, FlopsBoundWhenThePeakIsLow) {
 
 TEST(Roofline, AnMfuScalesTheComputeSideOnly) {
   const auto halved = [](auto work) { return roofline(work.flops, work.bytes, 0.5_c); };
-  EXPECT_DOUBLE_EQ(
-      value(halved(analytical::step_gemm), mixed, static_deployment<tiny::dense, tiny::compute_bound>{}), 384.0);
-  EXPECT_DOUBLE_EQ(
-      value(halved(analytical::step_gemm), mixed, static_deployment<tiny::dense, tiny::memory_bound>{}), 121.6);
+  EXPECT_DOUBLE_EQ(value(halved(analytical::step_gemm), mixed, static_deployment<tiny::dense, tiny::compute_bound>{}),
+                   384.0);
+  EXPECT_DOUBLE_EQ(value(halved(analytical::step_gemm), mixed, static_deployment<tiny::dense, tiny::memory_bound>{}),
+                   121.6);
 }
 
 TEST(Roofline, AllReduceTimeUsesOneDirectionOfTheLink) {
   // 128 bytes (tests/analytical/work.cpp) over 8/2 = 4 B/s.
-  EXPECT_DOUBLE_EQ(
-      value(analytical::all_reduce_time, mixed, static_deployment<tiny::dense, tiny::memory_bound, 2>{}), 32.0);
+  EXPECT_DOUBLE_EQ(value(analytical::all_reduce_time, mixed, static_deployment<tiny::dense, tiny::memory_bound, 2>{}),
+                   32.0);
   EXPECT_EQ(value(analytical::all_reduce_time, mixed, static_deployment<tiny::dense, tiny::memory_bound>{}), 0.0);
 }
 

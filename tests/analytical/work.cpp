@@ -16,8 +16,7 @@ using namespace rafter;
 using namespace rafter::literals;
 using tiny::value;
 
-template <class Architecture, int Ranks = 1>
-using on = static_deployment<Architecture, tiny::memory_bound, Ranks>;
+template <class Architecture, int Ranks = 1> using on = static_deployment<Architecture, tiny::memory_bound, Ranks>;
 
 /// One prefill chunk of n = 2 after c = 1, decodes with 3 and 6 tokens in the cache: T = 4, Σkv = 4 + 7 = 11.
 const tiny::step mixed{{request::prefilling(2, 1), request::decoding(3), request::decoding(6)}};
@@ -59,10 +58,12 @@ TEST(Work, NothingIsMovedWithoutTokens) {
   EXPECT_EQ(value(work.flops, empty, on<tiny::moe>{}), 0.0);
   EXPECT_EQ(value(work.bytes, empty, on<tiny::moe>{}), 0.0);
   EXPECT_EQ(value(work.bytes, empty, on<tiny::dense>{}), 0.0);
-  EXPECT_EQ(value(analytical::prefill_attention.flops + analytical::decode_attention.flops, empty, on<tiny::dense>{}), 0.0);
-  EXPECT_EQ(value(analytical::prefill_attention.bytes + analytical::decode_attention.bytes + analytical::kv_write.bytes,
-                  empty, on<tiny::dense>{}),
+  EXPECT_EQ(value(analytical::prefill_attention.flops + analytical::decode_attention.flops, empty, on<tiny::dense>{}),
             0.0);
+  EXPECT_EQ(
+      value(analytical::prefill_attention.bytes + analytical::decode_attention.bytes + analytical::kv_write.bytes,
+            empty, on<tiny::dense>{}),
+      0.0);
 }
 
 TEST(Work, ExpertsTouched) {
@@ -160,8 +161,8 @@ TEST(Work, WorkAdds) {
 
 // The second count: layer by layer, matrix by matrix, head by head and token by token, in integers.
 struct counted {
-  double gemm_flops = 0, gemm_weights = 0, gemm_activations = 0, prefill_flops = 0, prefill_bytes = 0, decode_flops = 0,
-         decode_bytes = 0, written = 0;
+  double gemm_flops = 0, gemm_weights = 0, gemm_activations = 0, prefill_flops = 0, prefill_bytes = 0,
+         decode_flops = 0, decode_bytes = 0, written = 0;
 };
 counted count_by_loops(const decoder& a, int tp, const tiny::step& step) {
   counted all;
@@ -171,12 +172,13 @@ counted count_by_loops(const decoder& a, int tp, const tiny::step& step) {
   const double kv_heads = static_cast<double>(a.kv_heads) / tp;
   for (int layer = 0; layer < a.layers; ++layer) {
     struct matrix {
-      double in, out;          // of the whole layer
+      double in, out;            // of the whole layer
       bool in_split, out_split;  // over the ranks
-      double run, stored;      // how many of them a token runs, how many are read
+      double run, stored;        // how many of them a token runs, how many are read
     };
     const double touched = experts_touched(a, tokens);
-    const double d = a.hidden, wide = static_cast<double>(a.heads) * a.head_dim, f = a.intermediate, k = a.experts_per_token;
+    const double d = a.hidden, wide = static_cast<double>(a.heads) * a.head_dim, f = a.intermediate,
+                 k = a.experts_per_token;
     const matrix matrices[] = {{d, wide + 2.0 * a.kv_heads * a.head_dim, false, true, 1, 1},
                                {wide, d, true, false, 1, 1},
                                {d, 2 * f, false, true, k, touched},
@@ -193,8 +195,8 @@ counted count_by_loops(const decoder& a, int tp, const tiny::step& step) {
       if (r.decode) {
         const double length = r.context_tokens + 1;
         all.decode_flops += heads * (2.0 * a.head_dim * length + 2.0 * length * a.head_dim);  // QKᵀ, then AV
-        all.decode_bytes += kv_heads * length * (2.0 * a.head_dim * a.bytes_per_kv);           // K and V
-        all.decode_bytes += 2.0 * heads * a.head_dim * a.bytes_per_activation;                 // Q and O
+        all.decode_bytes += kv_heads * length * (2.0 * a.head_dim * a.bytes_per_kv);          // K and V
+        all.decode_bytes += 2.0 * heads * a.head_dim * a.bytes_per_activation;                // Q and O
       } else {
         for (double token = 0; token < r.new_tokens; ++token) {
           const double seen = r.context_tokens + token + 1;

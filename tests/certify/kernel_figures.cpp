@@ -16,7 +16,8 @@ using namespace rafter;
 
 TEST(KernelFigures, OfTheBlackBoxLeavingModelsOut) {
   const std::filesystem::path path = data_folder() / "kernel_steps" / "steps.csv";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no kernel_steps under RAFTER_DATA: reference points not checked";
+  if (!std::filesystem::exists(path))
+    GTEST_SKIP() << "no kernel_steps under RAFTER_DATA: reference points not checked";
   const auto data = read_kernel_steps(path.string());
   const auto report = evaluate<predictors::blackbox_relative>(data, lomo{});
   const predictor_result& blackbox = report.results.front();

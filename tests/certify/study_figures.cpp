@@ -24,8 +24,9 @@ const std::filesystem::path& path() {
   static const std::filesystem::path file = data_folder() / "blis_steps" / "steps.csv";
   return file;
 }
-#define RAFTER_NEEDS_BLIS_STEPS() \
-  if (!std::filesystem::exists(path())) GTEST_SKIP() << "no blis_steps under RAFTER_DATA: the study's figures are not checked"
+#define RAFTER_NEEDS_BLIS_STEPS()       \
+  if (!std::filesystem::exists(path())) \
+  GTEST_SKIP() << "no blis_steps under RAFTER_DATA: the study's figures are not checked"
 
 const dataset<blis_schema>& logged() {
   static const dataset<blis_schema> data = read_blis_steps(path().string());
@@ -36,7 +37,8 @@ const dataset<blis_schema>& logged() {
 std::array<double, 30> proxies(const dataset<blis_schema>& data, std::size_t row) {
   const auto at = [&](auto leaf) { return data.column(leaf)[row]; };
   const deployment& engine = data.deployment_of(row);
-  const double d = engine.architecture.hidden, heads = engine.architecture.heads, kv_heads = engine.architecture.kv_heads;
+  const double d = engine.architecture.hidden, heads = engine.architecture.heads,
+               kv_heads = engine.architecture.kv_heads;
   const double f = engine.architecture.intermediate, layers = engine.architecture.layers, tp = engine.tensor_parallel;
   const double d_kv = kv_heads * d / heads;
   const double share = double(engine.architecture.experts_per_token) / double(engine.architecture.experts);
@@ -51,17 +53,42 @@ std::array<double, 30> proxies(const dataset<blis_schema>& data, std::size_t row
   const double W = (d * (d + 2 * d_kv) + d * d + 3 * d * f) * 2 * layers / tp;
   const double intensity = F(S) / W;
   const std::string& model = data.groups(group::model).name(row);
-  const double code = model.find("34b") != std::string::npos         ? 0
-                      : model.find("7b") != std::string::npos &&
-                              model.find("70b") == std::string::npos &&
-                              model.find("8x7b") == std::string::npos ? 1
-                      : model.find("70b") != std::string::npos       ? 2
-                                                                     : 3;
-  return {P, D, S, n_prefill, n_decode, usage, used, free, at(queue_running), pressure,
-          P / std::max(S, 1.0), D / std::max(S, 1.0), n_prefill > 0 && n_decode > 0 ? 1.0 : 0.0,
-          n_decode == 0 ? 1.0 : 0.0, F(S), intensity, intensity > 989.5e12 / (0.82 * 3.35e12) ? 1.0 : 0.0,
-          P > 0 ? F(P) / W : 0.0, D > 0 ? W / F(D) : 0.0, 0.0, 1.0, share, code, tp, moe, P * D, pressure * n_decode,
-          intensity * moe, P * usage, (n_prefill + n_decode) * pressure};
+  const double code = model.find("34b") != std::string::npos ? 0
+                      : model.find("7b") != std::string::npos && model.find("70b") == std::string::npos &&
+                              model.find("8x7b") == std::string::npos
+                          ? 1
+                      : model.find("70b") != std::string::npos ? 2
+                                                               : 3;
+  return {P,
+          D,
+          S,
+          n_prefill,
+          n_decode,
+          usage,
+          used,
+          free,
+          at(queue_running),
+          pressure,
+          P / std::max(S, 1.0),
+          D / std::max(S, 1.0),
+          n_prefill > 0 && n_decode > 0 ? 1.0 : 0.0,
+          n_decode == 0 ? 1.0 : 0.0,
+          F(S),
+          intensity,
+          intensity > 989.5e12 / (0.82 * 3.35e12) ? 1.0 : 0.0,
+          P > 0 ? F(P) / W : 0.0,
+          D > 0 ? W / F(D) : 0.0,
+          0.0,
+          1.0,
+          share,
+          code,
+          tp,
+          moe,
+          P * D,
+          pressure * n_decode,
+          intensity * moe,
+          P * usage,
+          (n_prefill + n_decode) * pressure};
 }
 
 /// Solves A x = b by elimination with partial pivoting.
@@ -139,7 +166,8 @@ void expect_figures(const evaluation_report& report, const char* predictor, cons
   ASSERT_NE(result, nullptr);
   ASSERT_EQ(result->folds.size(), 3U);
   for (std::size_t f = 0; f < 3; ++f) {
-    EXPECT_NEAR(100 * result->folds[f].errors.mape, expected[f], 5.1e-7) << predictor << " " << result->folds[f].held_out;
+    EXPECT_NEAR(100 * result->folds[f].errors.mape, expected[f], 5.1e-7)
+        << predictor << " " << result->folds[f].held_out;
   }
 }
 
@@ -170,8 +198,9 @@ TEST(StudyFigures, OfTheLoggedDurationComeAfterTheAuditThatRefusesIt) {
   EXPECT_EQ(audit.idle, 2U);
   EXPECT_FALSE(audit.plausible());
   EXPECT_NEAR(100 * audit.all.share_below(), 98.27, 0.005);
-  EXPECT_EQ(audit.verdict(), "IMPLAUSIBLE: 98.27 % of the rows are below the time to read the weights once; "
-                             "'logged_duration' cannot be the time of the forward pass");
+  EXPECT_EQ(audit.verdict(),
+            "IMPLAUSIBLE: 98.27 % of the rows are below the time to read the weights once; "
+            "'logged_duration' cannot be the time of the forward pass");
 }
 
 TEST(StudyFigures, OfTheStepInterval) {

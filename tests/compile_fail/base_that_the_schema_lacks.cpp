@@ -1,7 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 // expect: needs_observable<.*"prefill_attention_pairs".*in_feature<.*"the base of the objective".*dataset_schema_does_not_provide<.*blis_schema>
-#include "rafter/estimator/linear.hpp"
 #include "rafter/analytical/roofline.hpp"
+#include "rafter/estimator/linear.hpp"
 #include "rafter/feature/catalog/blackbox.hpp"
 #include "rafter/io/blis_steps.hpp"
 #include "rafter/solver/ordinary_least_squares.hpp"

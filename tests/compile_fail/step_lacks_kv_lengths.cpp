@@ -13,7 +13,8 @@ struct log_row {
 #endif
 };
 struct engine {};
-constexpr auto features = feature_set{"tokens"_f = scheduled_tokens, "kv_pressure"_f = max(kv_length) * count(decode)};
+constexpr auto features =
+    feature_set{"tokens"_f = scheduled_tokens, "kv_pressure"_f = max(kv_length) * count(decode)};
 
 #ifdef FIXED
 const log_row row{10, 3, {4, 5, 6}};

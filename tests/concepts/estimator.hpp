@@ -20,8 +20,9 @@ namespace rafter::testing {
 ///
 /// @param elsewhere_changed  called with the fitted rows: the same data with other numbers on all other rows
 template <class Estimator, class Data, class Change>
-  requires estimator_on<Estimator, Data>
-std::vector<std::string> check_estimator(const Data& data, const row_set& fitted_on, Change elsewhere_changed) {
+requires estimator_on<Estimator, Data> std::vector<std::string> check_estimator(const Data& data,
+                                                                                const row_set& fitted_on,
+                                                                                Change elsewhere_changed) {
   static_assert(std::is_empty_v<Estimator>, "an estimator is an empty type");
   std::vector<std::string> violations;
   if (std::string(Estimator::name()).empty()) violations.push_back("the estimator has no name");
@@ -30,7 +31,8 @@ std::vector<std::string> check_estimator(const Data& data, const row_set& fitted
   }
   const auto fitted = Estimator::fit(data, fitted_on);
   for (std::string& one : check_predictor(fitted, data)) violations.push_back(std::move(one));
-  if (fitted.summary().rows != fitted_on.size()) violations.push_back("the summary counts other rows than were given");
+  if (fitted.summary().rows != fitted_on.size())
+    violations.push_back("the summary counts other rows than were given");
 
   const row_set all = row_set::all(data.size());
   std::vector<double> first(data.size()), second(data.size());

@@ -15,15 +15,16 @@ namespace rafter::testing {
 ///
 ///     EXPECT_EQ(check_predictor(fitted, data), std::vector<std::string>{});
 template <class Predictor, class Data>
-  requires predictor_on<Predictor, Data>
-std::vector<std::string> check_predictor(const Predictor& fitted, const Data& data) {
+requires predictor_on<Predictor, Data> std::vector<std::string> check_predictor(const Predictor& fitted,
+                                                                                const Data& data) {
   std::vector<std::string> violations;
   const std::size_t size = data.size();
   const row_set all = row_set::all(size);
   std::vector<double> whole(size, -1.0);
   fitted.predict(data, all, std::span<double>(whole));
   for (std::size_t row = 0; row < size; ++row) {
-    if (!std::isfinite(whole[row])) violations.push_back("the prediction of row " + std::to_string(row) + " is not finite");
+    if (!std::isfinite(whole[row]))
+      violations.push_back("the prediction of row " + std::to_string(row) + " is not finite");
   }
   std::vector<double> again(size, -2.0);
   fitted.predict(data, all, std::span<double>(again));
@@ -46,7 +47,8 @@ std::vector<std::string> check_predictor(const Predictor& fitted, const Data& da
 
   const fit_summary summary = fitted.summary();
   if (summary.rows == 0) violations.push_back("the summary says that no row was fitted");
-  if (summary.identifiable > summary.parameters) violations.push_back("more parameters are identifiable than there are");
+  if (summary.identifiable > summary.parameters)
+    violations.push_back("more parameters are identifiable than there are");
   if (summary.status.empty()) violations.push_back("the summary has no status");
   return violations;
 }

@@ -13,8 +13,8 @@ namespace {
 using namespace rafter;
 using namespace rafter::literals;
 
-inline constexpr auto tokens_time = (prefill_tokens + 3_c * decode_tokens) / with_unit<units::token / units::second>(1000_c) *
-                                    architecture::layers;
+inline constexpr auto tokens_time =
+    (prefill_tokens + 3_c * decode_tokens) / with_unit<units::token / units::second>(1000_c) * architecture::layers;
 using by_hand = analytical_model<tokens_time>;
 using floor_model = analytical_model<analytical::floor_time>;
 
@@ -27,7 +27,8 @@ TEST(AnalyticalModel, PredictsItsFormula) {
   std::size_t at = 0;
   rows.for_each([&](std::size_t row) {
     const auto& s = steps[row];
-    const double expected = (s.prefill_tokens + 3 * s.decode_tokens) / 1000 * tiny::engines()[s.engine].architecture.layers;
+    const double expected =
+        (s.prefill_tokens + 3 * s.decode_tokens) / 1000 * tiny::engines()[s.engine].architecture.layers;
     EXPECT_NEAR(out[at++], expected, 1e-13 * expected);
   });
 }

@@ -25,19 +25,18 @@ double time_of(const tiny::engine_step& s, std::size_t i) {
   return 1e-3 + 1e-5 * s.prefill_tokens + 1e-6 * static_cast<double>(i * i % 101);
 }
 
-template <class Estimator>
-std::vector<std::string> violations() {
+template <class Estimator> std::vector<std::string> violations() {
   const auto steps = tiny::random_engine_steps(310, 41);
   const data_type data = tiny::dataset_of(steps, time_of);
   const row_set rows = row_set::where(310, [](std::size_t row) { return row % 7 != 4; });
   return rafter::testing::check_estimator<Estimator>(data, rows, [&](const row_set& kept) {
     auto changed = steps;
     for (std::size_t i = 0; i < changed.size(); ++i) {
-      if (!kept.contains(i)) changed[i].kv_usage_ratio = 0.123, changed[i].decode_requests = changed[i].decode_tokens = 9999;
+      if (!kept.contains(i))
+        changed[i].kv_usage_ratio = 0.123, changed[i].decode_requests = changed[i].decode_tokens = 9999;
     }
-    return tiny::dataset_of(changed, [&](const tiny::engine_step& s, std::size_t i) {
-      return kept.contains(i) ? time_of(s, i) : 1e3;
-    });
+    return tiny::dataset_of(
+        changed, [&](const tiny::engine_step& s, std::size_t i) { return kept.contains(i) ? time_of(s, i) : 1e3; });
   });
 }
 const std::vector<std::string> none;
@@ -57,8 +56,7 @@ struct cheating_predictor {
   double value = 0;
   mutable int calls = 0;
   fit_summary summary() const { return {.rows = 3, .parameters = 1, .identifiable = 2, .status = ""}; }
-  template <class Schema>
-  void predict(const dataset<Schema>&, const row_set& rows, std::span<double> out) const {
+  template <class Schema> void predict(const dataset<Schema>&, const row_set& rows, std::span<double> out) const {
     ++calls;
     for (std::size_t i = 0; i < rows.size(); ++i) out[i] = value + calls + static_cast<double>(rows.size());
   }
@@ -67,12 +65,8 @@ struct cheating {
   static std::string name() { return "peeks at all rows"; }
   static constexpr std::string_view reads_identity(group) { return {}; }
   static constexpr bool fitted_per(group) { return false; }
-  template <class Schema>
-  static constexpr std::string_view missing_on() {
-    return {};
-  }
-  template <class Schema>
-  static cheating_predictor fit(const dataset<Schema>& data, const row_set&) {
+  template <class Schema> static constexpr std::string_view missing_on() { return {}; }
+  template <class Schema> static cheating_predictor fit(const dataset<Schema>& data, const row_set&) {
     cheating_predictor made;
     for (const double v : data.target()) made.value += v;
     return made;

@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -23,9 +23,8 @@ using tiny::engine_step;
 constexpr std::size_t width = tiny::mixture_t::size;
 struct one_column_t : decltype(feature_set{"decode_tokens"_f = decode_tokens}) {};
 inline constexpr one_column_t one_column{};
-struct dependent_t
-    : decltype(feature_set{"prefill_tokens"_f = prefill_tokens, "decode_tokens"_f = decode_tokens,
-                           "all_tokens"_f = prefill_tokens + decode_tokens}) {};
+struct dependent_t : decltype(feature_set{"prefill_tokens"_f = prefill_tokens, "decode_tokens"_f = decode_tokens,
+                                          "all_tokens"_f = prefill_tokens + decode_tokens}) {};
 inline constexpr dependent_t dependent{};
 struct quotients_t : decltype(feature_set{"decode_tokens"_f = decode_tokens, "kv_usage_ratio"_f = kv_usage_ratio,
                                           "per_prefill_token"_f = decode_tokens / prefill_tokens}) {};
@@ -78,7 +77,8 @@ void expect_same(const linear_solution& a, const linear_solution& b, double tole
     EXPECT_NEAR(a.coefficients[j] * b.deviation[j], b.coefficients[j] * b.deviation[j], tolerance * scale)
         << where << " column " << j;
     if (std::isfinite(b.standard_errors[j])) {
-      EXPECT_NEAR(a.standard_errors[j], b.standard_errors[j], of_errors * b.standard_errors[j]) << where << " column " << j;
+      EXPECT_NEAR(a.standard_errors[j], b.standard_errors[j], of_errors * b.standard_errors[j])
+          << where << " column " << j;
     } else {
       EXPECT_EQ(a.standard_errors[j], b.standard_errors[j]) << where << " column " << j;
     }
@@ -104,8 +104,7 @@ std::vector<row_set> awkward_rows(std::size_t size) {
   return sets;
 }
 
-template <class Objective>
-void check_against_arrays(form of) {
+template <class Objective> void check_against_arrays(form of) {
   const auto steps = tiny::random_engine_steps(700, 11);
   const auto data = tiny::dataset_of(steps, [](const engine_step& s, std::size_t i) {
     return 1e-3 + 2e-5 * s.prefill_tokens + 1e-5 * s.decode_tokens + 1e-4 * static_cast<double>((i * i + 7 * i) % 31);
@@ -116,7 +115,8 @@ void check_against_arrays(form of) {
     const auto sums = normal_equations::of(design);
     const std::string where = std::to_string(rows.size()) + " rows from " + std::to_string(rows.ranges()[0].begin) +
                               " in " + std::to_string(rows.ranges().size()) + " ranges";
-    expect_same((linear<tiny::mixture, ridge<1>, Objective>::fit(data, rows).solution()), ridge<1>{}.solve(sums, &design), 1e-10, where);
+    expect_same((linear<tiny::mixture, ridge<1>, Objective>::fit(data, rows).solution()),
+                ridge<1>{}.solve(sums, &design), 1e-10, where);
     expect_same((linear<tiny::mixture, ordinary_least_squares, Objective>::fit(data, rows).solution()),
                 ordinary_least_squares{}.solve(sums, &design), 1e-10, where);
   }
@@ -137,9 +137,12 @@ TEST(Linear, RecoversTheCoefficientsOfStepsWithoutNoise) {
     for (std::size_t j = 0; j < width; ++j) time += truth[j] * x[j];
     return time;
   });
-  for (const auto& solution : {plain::fit(data, row_set::all(300)).solution(),
-                               linear<tiny::mixture, ordinary_least_squares, objective::relative>::fit(data, row_set::all(300)).solution()}) {
-    for (std::size_t j = 0; j < width; ++j) EXPECT_NEAR(solution.coefficients[j], truth[j], 1e-9 * std::abs(truth[j]));
+  for (const auto& solution :
+       {plain::fit(data, row_set::all(300)).solution(),
+        linear<tiny::mixture, ordinary_least_squares, objective::relative>::fit(data, row_set::all(300))
+            .solution()}) {
+    for (std::size_t j = 0; j < width; ++j)
+      EXPECT_NEAR(solution.coefficients[j], truth[j], 1e-9 * std::abs(truth[j]));
     EXPECT_NEAR(solution.intercept, 2e-3, 1e-11);
   }
 }
@@ -151,7 +154,8 @@ TEST(Linear, HasTheStandardErrorsOfSimpleRegression) {
   const double n = 97;
   double mean_x = 0, mean_y = 0, xx = 0, xy = 0, residual = 0;
   for (std::size_t i = 0; i < 97; ++i) mean_x += x[i] / n, mean_y += y[i] / n;
-  for (std::size_t i = 0; i < 97; ++i) xx += (x[i] - mean_x) * (x[i] - mean_x), xy += (x[i] - mean_x) * (y[i] - mean_y);
+  for (std::size_t i = 0; i < 97; ++i)
+    xx += (x[i] - mean_x) * (x[i] - mean_x), xy += (x[i] - mean_x) * (y[i] - mean_y);
   const double slope = xy / xx;
   for (std::size_t i = 0; i < 97; ++i) residual += std::pow(y[i] - mean_y - slope * (x[i] - mean_x), 2);
   const double variance = residual / (n - 2);
@@ -191,8 +195,7 @@ TEST(Linear, RefusesToFitOnNothing) {
   EXPECT_THROW(plain::fit(data, {}), fit_error);
 }
 
-template <class Estimator>
-std::string refusal(const dataset<tiny::aggregated>& data, const row_set& rows) {
+template <class Estimator> std::string refusal(const dataset<tiny::aggregated>& data, const row_set& rows) {
   try {
     Estimator::fit(data, rows);
   } catch (const fit_error& refused) {
@@ -207,7 +210,8 @@ TEST(Linear, NamesTheFeatureAndTheRowThatIsNotANumber) {
   steps[37].prefill_requests = steps[37].prefill_tokens = 0;
   const auto data = tiny::dataset_of(steps, [](const engine_step& s, std::size_t) { return 1e-3 * s.decode_tokens; });
   using divides = linear<quotients, ordinary_least_squares>;
-  EXPECT_EQ(refusal<divides>(data, row_set::all(60)), "feature 'per_prefill_token' is infinite on row 37 (made.csv:39)");
+  EXPECT_EQ(refusal<divides>(data, row_set::all(60)),
+            "feature 'per_prefill_token' is infinite on row 37 (made.csv:39)");
   using nan = linear<undefined_quotient, ordinary_least_squares>;
   EXPECT_EQ(refusal<nan>(data, row_set::all(60)), "feature 'share' is not a number on row 37 (made.csv:39)");
   // Rows that are not fitted are not looked at; the first row fitted sets the shift and may be the bad one.

@@ -58,7 +58,8 @@ TEST(LinearCrossValidation, ChoosesThePenaltyWithTheLeastErrorOnRowsLeftOutOneBy
 TEST(LinearCrossValidation, FitsAsTheChosenPenaltyDoes) {
   const auto data = few_noisy_steps();
   const auto fitted = chooses::fit(data, row_set::all(60));
-  const detail::linear_rows<tiny::mixture_t::set_type, objective::squared, tiny::aggregated> rows(data, row_set::all(60));
+  const detail::linear_rows<tiny::mixture_t::set_type, objective::squared, tiny::aggregated> rows(data,
+                                                                                                  row_set::all(60));
   const auto same = ridge_with{fitted.solution().alpha}.solve(rows.equations(row_set::all(60)), &rows);
   for (std::size_t j = 0; j < 6; ++j) {
     EXPECT_NEAR(fitted.solution().standardised_coefficient(j), same.standardised_coefficient(j), 1e-12);

@@ -29,8 +29,7 @@ std::vector<row_set> trainings_of(const std::vector<fold>& folds) {
 }
 
 /// Coefficients times deviations to 1e-9 of the largest of them, and what the solution says of itself.
-template <class Estimator>
-void expect_separate_fits(const data_type& data, const std::vector<row_set>& trainings) {
+template <class Estimator> void expect_separate_fits(const data_type& data, const std::vector<row_set>& trainings) {
   const auto together = Estimator::fit_each(data, trainings);
   ASSERT_EQ(together.size(), trainings.size());
   for (std::size_t f = 0; f < trainings.size(); ++f) {
@@ -52,8 +51,7 @@ void expect_separate_fits(const data_type& data, const std::vector<row_set>& tra
   }
 }
 
-template <class Estimator>
-void expect_separate_fits_under_all_splits() {
+template <class Estimator> void expect_separate_fits_under_all_splits() {
   const data_type data = tiny::noisy_steps(900, 21);
   expect_separate_fits<Estimator>(data, trainings_of(lomo{}.folds(data)));
   expect_separate_fits<Estimator>(data, trainings_of(loeo{}.folds(data)));
@@ -105,9 +103,9 @@ TEST(LinearFolds, MayOverlapInWhatTheyLeaveOut) {
   const auto rows = [](std::size_t from, std::size_t to) {
     return row_set::where(400, [=](std::size_t row) { return row >= from && row < to; });
   };
-  expect_separate_fits<shrunk>(data, {rows(0, 100), rows(50, 250), rows(100, 400)});          // rolling windows
+  expect_separate_fits<shrunk>(data, {rows(0, 100), rows(50, 250), rows(100, 400)});            // rolling windows
   expect_separate_fits<shrunk>(data, {rows(0, 300), rows(0, 300), rows(0, 300), rows(0, 99)});  // repeated sets
-  expect_separate_fits<shrunk>(data, {rows(0, 100), rows(100, 200), rows(200, 300)});         // disjoint trainings
+  expect_separate_fits<shrunk>(data, {rows(0, 100), rows(100, 200), rows(200, 300)});           // disjoint trainings
   expect_separate_fits<shrunk>(data, {rows(7, 400)});
   EXPECT_TRUE(shrunk::fit_each(data, {}).empty());
 }

@@ -17,11 +17,11 @@ using namespace rafter;
 using namespace rafter::literals;
 using tiny::engine_step;
 
-template <class Estimator>
-void expect_the_same_bits() {
+template <class Estimator> void expect_the_same_bits() {
   const auto steps = tiny::random_engine_steps(203, 17);
-  const auto data = tiny::dataset_of(
-      steps, [](const engine_step& s, std::size_t i) { return 1e-3 + 1e-5 * s.prefill_tokens * (1.0 + double(i % 7)); });
+  const auto data = tiny::dataset_of(steps, [](const engine_step& s, std::size_t i) {
+    return 1e-3 + 1e-5 * s.prefill_tokens * (1.0 + double(i % 7));
+  });
   const auto fitted = Estimator::fit(data, row_set::where(203, [](std::size_t row) { return row % 4 != 0; }));
   const row_set asked = row_set::where(203, [](std::size_t row) { return row % 11 != 3 && row != 0; });
   std::vector<double> batch(asked.size(), -1.0);
@@ -39,7 +39,9 @@ void expect_the_same_bits() {
   });
 }
 
-TEST(LinearPredict, GivesTheSameBitsForBatchBoundAndRecord) { expect_the_same_bits<linear<tiny::mixture, ridge<1>>>(); }
+TEST(LinearPredict, GivesTheSameBitsForBatchBoundAndRecord) {
+  expect_the_same_bits<linear<tiny::mixture, ridge<1>>>();
+}
 TEST(LinearPredict, GivesTheSameBitsForRelativeErrors) {
   expect_the_same_bits<linear<tiny::mixture, ridge<1>, objective::relative>>();
 }
@@ -48,16 +50,16 @@ TEST(LinearPredict, GivesTheSameBitsForLogTargets) {
 }
 
 // Features and base of every kind of deployment quantity, so that a static deployment has something to fold.
-struct physical_t : decltype(feature_set{
-                        "prefill_tokens"_f = prefill_tokens,
-                        "hidden"_f = architecture::hidden,
-                        "floor_milliseconds"_f = analytical::floor_time * with_unit<units::none / units::second>(1000_c),
-                        "decode*layers"_f = decode_tokens * architecture::layers,
-                    }) {};
+struct physical_t
+    : decltype(feature_set{
+          "prefill_tokens"_f = prefill_tokens,
+          "hidden"_f = architecture::hidden,
+          "floor_milliseconds"_f = analytical::floor_time * with_unit<units::none / units::second>(1000_c),
+          "decode*layers"_f = decode_tokens * architecture::layers,
+      }) {};
 inline constexpr physical_t physical{};
 
-template <class Estimator>
-void expect_static_like_run_time() {
+template <class Estimator> void expect_static_like_run_time() {
   using engine = static_deployment<tiny::dense, tiny::memory_bound, 2>;
   const auto steps = tiny::random_engine_steps(80, 23);
   const auto data = tiny::dataset_of(steps, [](const engine_step& s, std::size_t i) {
@@ -71,7 +73,9 @@ void expect_static_like_run_time() {
     EXPECT_TRUE(std::isfinite(folded(s).value));
   }
 }
-TEST(LinearPredict, FoldsAStaticDeploymentToTheSameBits) { expect_static_like_run_time<linear<physical, ridge<1>>>(); }
+TEST(LinearPredict, FoldsAStaticDeploymentToTheSameBits) {
+  expect_static_like_run_time<linear<physical, ridge<1>>>();
+}
 TEST(LinearPredict, FoldsTheBaseOfAStaticDeploymentToTheSameBits) {
   expect_static_like_run_time<linear<physical, ridge<1>, objective::log_ratio_to<analytical::floor_time>>>();
 }

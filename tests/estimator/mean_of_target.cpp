@@ -15,12 +15,18 @@ using namespace rafter;
 dataset<tiny::aggregated> eight_steps() {
   std::vector<tiny::engine_step> steps;
   for (std::size_t i = 0; i < 8; ++i) {
-    steps.push_back({.prefill_tokens = 1, .decode_tokens = 1, .prefill_requests = 1, .decode_requests = 1,
-                     .kv_usage_ratio = 0.5, .engine = i / 4, .workload = i % 2 == 0 ? "chat" : "batch"});
+    steps.push_back({.prefill_tokens = 1,
+                     .decode_tokens = 1,
+                     .prefill_requests = 1,
+                     .decode_requests = 1,
+                     .kv_usage_ratio = 0.5,
+                     .engine = i / 4,
+                     .workload = i % 2 == 0 ? "chat" : "batch"});
   }
   return tiny::dataset_of(steps, [](const auto&, std::size_t i) { return 1.0 + static_cast<double>(i); });
 }
-std::vector<double> predictions(const mean_predictor& fitted, const dataset<tiny::aggregated>& data, const row_set& rows) {
+std::vector<double> predictions(const mean_predictor& fitted, const dataset<tiny::aggregated>& data,
+                                const row_set& rows) {
   std::vector<double> out(rows.size());
   fitted.predict(data, rows, out);
   return out;

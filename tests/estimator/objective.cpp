@@ -23,8 +23,7 @@ struct nothing_t : feature_set<> {};
 inline constexpr nothing_t nothing{};
 
 /// The constant that an objective likes best, times the base of the first step.
-template <class Objective>
-double best_constant(const dataset<tiny::aggregated>& data) {
+template <class Objective> double best_constant(const dataset<tiny::aggregated>& data) {
   double value = 0;
   linear<nothing, ordinary_least_squares, Objective>::fit(data, row_set::all(data.size()))
       .predict(data, row_set::of({0}), std::span<double>(&value, 1));
@@ -61,7 +60,8 @@ TEST(Objective, LogRatiosLikeTheGeometricMeanOfTheRatioTimesTheBase) {
   const auto floors = floors_of(data);
   double logs = 0;
   for (std::size_t i = 0; i < 60; ++i) logs += std::log(data.target()[i] / floors[i]) / 60;
-  EXPECT_NEAR((best_constant<objective::log_ratio_to<analytical::floor_time>>(data)) / (std::exp(logs) * floors[0]), 1.0, 1e-13);
+  EXPECT_NEAR((best_constant<objective::log_ratio_to<analytical::floor_time>>(data)) / (std::exp(logs) * floors[0]),
+              1.0, 1e-13);
 }
 
 // A base that tells the models apart is an identity feature like any other.
@@ -72,6 +72,8 @@ static_assert(linear<nothing, ordinary_least_squares, objective::log_target>::re
 // … and one that the schema lacks is missed like any other.
 using ratio_to_roofline = objective::log_ratio_to<analytical::roofline_step_time>;
 static_assert(!linear<nothing, ordinary_least_squares, ratio_to_roofline>::missing_on<tiny::aggregated>().empty());
-static_assert(linear<nothing, ordinary_least_squares, objective::log_ratio_to<analytical::floor_time>>::missing_on<tiny::aggregated>().empty());
+static_assert(linear<nothing, ordinary_least_squares,
+                     objective::log_ratio_to<analytical::floor_time>>::missing_on<tiny::aggregated>()
+                  .empty());
 
 }  // namespace

@@ -83,9 +83,7 @@ TEST(Per, TellsWhichPartIsUnhealthy) {
   EXPECT_EQ(summary.status.find(data.groups(group::model).names()[2] + ": "), 0U) << summary.status;
 }
 
-TEST(Per, RefusesToFitOnNothing) {
-  EXPECT_THROW(per_model::fit(tiny::noisy_steps(20, 3), {}), fit_error);
-}
+TEST(Per, RefusesToFitOnNothing) { EXPECT_THROW(per_model::fit(tiny::noisy_steps(20, 3), {}), fit_error); }
 
 TEST(Per, NamesTheLabelThatCannotBeFitted) {
   auto steps = tiny::random_engine_steps(100, 3);
@@ -93,12 +91,15 @@ TEST(Per, NamesTheLabelThatCannotBeFitted) {
   std::size_t bad = 0;
   while (steps[bad].engine != 1) ++bad;
   steps[bad].decode_requests = steps[bad].decode_tokens = 0;
-  const auto data = tiny::dataset_of(steps, [](const auto&, std::size_t i) { return 1.0 + static_cast<double>(i % 3); });
+  const auto data =
+      tiny::dataset_of(steps, [](const auto&, std::size_t i) { return 1.0 + static_cast<double>(i % 3); });
   try {
     per<group::model, linear<reciprocal, ridge<1>>>::fit(data, row_set::all(100));
     FAIL() << "fitted";
   } catch (const fit_error& refused) {
-    EXPECT_EQ(std::string(refused.what()).find("model 'model-1': feature 'reciprocal' is infinite on row " + std::to_string(bad)), 0U)
+    EXPECT_EQ(std::string(refused.what())
+                  .find("model 'model-1': feature 'reciprocal' is infinite on row " + std::to_string(bad)),
+              0U)
         << refused.what();
   }
 }

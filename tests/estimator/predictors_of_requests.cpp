@@ -14,11 +14,10 @@ namespace {
 
 using namespace rafter;
 
-template <class Estimator>
-std::vector<std::string> violations() {
+template <class Estimator> std::vector<std::string> violations() {
   const row_set rows = row_set::where(160, [](std::size_t row) { return row % 5 != 1; });
-  return rafter::testing::check_estimator<Estimator>(tiny::kernel_like_steps(), rows,
-                                                     [](const row_set& kept) { return tiny::kernel_like_steps(&kept); });
+  return rafter::testing::check_estimator<Estimator>(
+      tiny::kernel_like_steps(), rows, [](const row_set& kept) { return tiny::kernel_like_steps(&kept); });
 }
 const std::vector<std::string> none;
 

@@ -150,8 +150,7 @@ TEST(Evaluate, GivesTheSameBitsAgain) {
 
 // -- what goes wrong ------------------------------------------------------------------------------------------------
 
-template <class Estimator, class Split>
-std::string refusal(const data_type& data, const Split& split) {
+template <class Estimator, class Split> std::string refusal(const data_type& data, const Split& split) {
   try {
     evaluate<Estimator>(data, split);
   } catch (const error& refused) {
@@ -160,8 +159,8 @@ std::string refusal(const data_type& data, const Split& split) {
   return "evaluated";
 }
 
-struct inverse_t : decltype(feature_set{"decode_tokens"_f = decode_tokens,
-                                        "per_prefill_token"_f = one_token / prefill_tokens}) {};
+struct inverse_t
+    : decltype(feature_set{"decode_tokens"_f = decode_tokens, "per_prefill_token"_f = one_token / prefill_tokens}) {};
 inline constexpr inverse_t inverse{};
 struct divides : linear<inverse, ridge<1>> {
   static constexpr std::string_view label = "divides";
@@ -184,20 +183,17 @@ TEST(Evaluate, NamesPredictorFoldFeatureAndRow) {
 
 struct silent_predictor {
   fit_summary summary() const { return {}; }
-  template <class Schema>
-  void predict(const dataset<Schema>&, const row_set&, std::span<double>) const {
+  template <class Schema> void predict(const dataset<Schema>&, const row_set&, std::span<double>) const {
     throw fit_error("no idea");
   }
 };
 struct silent : mean_of_target {
   static constexpr std::string_view label = "silent";
-  template <class Schema>
-  static silent_predictor fit(const dataset<Schema>&, const row_set&) {
-    return {};
-  }
+  template <class Schema> static silent_predictor fit(const dataset<Schema>&, const row_set&) { return {}; }
 };
 TEST(Evaluate, NamesPredictorAndFoldWhenNothingCanBePredicted) {
-  EXPECT_EQ((refusal<silent>(tiny::noisy_steps(40, 1), lomo{})), "predictor 'silent', fold 'model-0': cannot predict: no idea");
+  EXPECT_EQ((refusal<silent>(tiny::noisy_steps(40, 1), lomo{})),
+            "predictor 'silent', fold 'model-0': cannot predict: no idea");
 }
 
 TEST(Evaluate, NamesTheLabelThatOnePerLabelKnowsNothingOf) {
@@ -205,7 +201,8 @@ TEST(Evaluate, NamesTheLabelThatOnePerLabelKnowsNothingOf) {
   // for a model that only the held-out workload has.
   auto steps = tiny::random_engine_steps(80, 3);
   for (auto& s : steps) s.workload = s.engine == 0 ? "batch" : "chat";
-  const data_type data = tiny::dataset_of(steps, [](const auto&, std::size_t i) { return 1.0 + static_cast<double>(i % 3); });
+  const data_type data =
+      tiny::dataset_of(steps, [](const auto&, std::size_t i) { return 1.0 + static_cast<double>(i % 3); });
   const std::string said = refusal<per<group::model, mean_of_target>>(data, lowo{});
   EXPECT_NE(said.find("cannot predict: nothing was fitted for model '"), std::string::npos) << said;
 }
@@ -215,8 +212,7 @@ struct keeps_overlapping_folds {
   static constexpr std::array<group, 0> held_out = no_group;
   static constexpr std::optional<group> fits_one_per{};
   static constexpr bool is_random = false;
-  template <splittable Data>
-  std::vector<fold> folds(const Data& data) const {
+  template <splittable Data> std::vector<fold> folds(const Data& data) const {
     return {{"all of it", row_set::all(data.size()), {}, row_set::of({3})}};
   }
 };
@@ -226,8 +222,9 @@ TEST(Evaluate, RefusesFoldsThatTestWhatTheyTrainOn) {
 }
 
 TEST(Evaluate, RefusesASplitThatTheDataCannotMake) {
-  EXPECT_NE((refusal<mean_of_target>(tiny::noisy_steps(40, 1, 0.2, 1), lomo{})).find("lomo needs at least two models"),
-            std::string::npos);
+  EXPECT_NE(
+      (refusal<mean_of_target>(tiny::noisy_steps(40, 1, 0.2, 1), lomo{})).find("lomo needs at least two models"),
+      std::string::npos);
 }
 
 // -- what the compiler refuses (messages: tests/compile_fail) ----------------------------------------------------------
@@ -238,7 +235,8 @@ static_assert(!transfers_under<linear<coded, ridge<1>>, lomo>);
 static_assert(transfers_under<linear<coded, ridge<1>>, lowo>);
 static_assert(transfers_under<linear<without_identity<"model">(coded), ridge<1>>, lomo>);
 static_assert(!transfers_under<per<group::model, shrunk>, lomo>);
-static_assert(!transfers_under<per<group::experiment, shrunk>, lomo>);  // leaving a model out leaves its experiments out
+static_assert(
+    !transfers_under<per<group::experiment, shrunk>, lomo>);  // leaving a model out leaves its experiments out
 static_assert(transfers_under<per<group::model, shrunk>, temporal>);
 
 }  // namespace

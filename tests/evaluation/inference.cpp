@@ -24,7 +24,8 @@ using plain = linear<tiny::mixture, ordinary_least_squares>;
 
 TEST(CoefficientTable, HasTheTAndPValuesOfTheReferences) {
   const auto root = data_folder() / "fixtures" / "ridge";
-  if (!std::filesystem::is_directory(root)) GTEST_SKIP() << "no fixtures/ridge under RAFTER_DATA: p values are not checked";
+  if (!std::filesystem::is_directory(root))
+    GTEST_SKIP() << "no fixtures/ridge under RAFTER_DATA: p values are not checked";
   std::size_t checked = 0;
   for (const auto& entry : std::filesystem::directory_iterator(root)) {
     if (!std::filesystem::exists(entry.path() / "ols.csv")) continue;
@@ -71,7 +72,8 @@ TEST(CoefficientTable, CoversThatShareOfTheDistribution) {
   const coefficient_table at95(solution, {"slope"}, {"s"}, "");
   EXPECT_NEAR(at95.rows()[0].low, 3.0 - 0.5 * quantile(0.975), 1e-12);
   EXPECT_NEAR(at95.rows()[0].high, 3.0 + 0.5 * quantile(0.975), 1e-12);
-  EXPECT_NEAR(coefficient_table(solution, {"slope"}, {"s"}, "", 0.9).rows()[0].high, 3.0 + 0.5 * quantile(0.95), 1e-12);
+  EXPECT_NEAR(coefficient_table(solution, {"slope"}, {"s"}, "", 0.9).rows()[0].high, 3.0 + 0.5 * quantile(0.95),
+              1e-12);
   EXPECT_EQ(at95.rows()[0].standardised, 12.0);
   EXPECT_EQ(at95.rows()[0].t, 6.0);
 }
@@ -95,7 +97,8 @@ TEST(CoefficientTable, SaysThatAConstantFeatureTaughtNothing) {
   EXPECT_TRUE(table.row("layers").constant);
   EXPECT_TRUE(std::isnan(table.row("layers").p));
   EXPECT_FALSE(table.row("prefill_tokens").constant);
-  EXPECT_NE(table.text().find("layers                         s          constant\n"), std::string::npos) << table.text();
+  EXPECT_NE(table.text().find("layers                         s          constant\n"), std::string::npos)
+      << table.text();
 }
 
 TEST(CoefficientTable, HasNoInterceptWhereTheModelHasNone) {

@@ -25,8 +25,8 @@ TEST(Json, HasTheFieldsThatProgramsRelyOn) {
                           "median_fold_mape"}) {
     EXPECT_TRUE(result.contains(key)) << key;
   }
-  for (const char* key : {"held_out", "rows", "mape", "mspe_signed", "median_ape", "p90_ape", "p99_ape", "share_above_50",
-                          "pearson_r"}) {
+  for (const char* key : {"held_out", "rows", "mape", "mspe_signed", "median_ape", "p90_ape", "p99_ape",
+                          "share_above_50", "pearson_r"}) {
     EXPECT_TRUE(result["folds"][0].contains(key)) << key;
   }
 }

@@ -25,8 +25,9 @@ double floor_of(const deployment& engine) {
 plausibility_report audit_of(std::size_t below, std::size_t worst = 5) {
   std::vector<tiny::engine_step> steps = tiny::random_engine_steps(1000, 3, 1);
   const double floor = floor_of(tiny::engines()[0]);
-  const auto data = tiny::dataset_of(
-      steps, [&](const auto&, std::size_t i) { return i < below ? floor * (0.5 + 1e-4 * static_cast<double>(i)) : 4 * floor; });
+  const auto data = tiny::dataset_of(steps, [&](const auto&, std::size_t i) {
+    return i < below ? floor * (0.5 + 1e-4 * static_cast<double>(i)) : 4 * floor;
+  });
   return plausibility(data, worst);
 }
 
@@ -46,8 +47,9 @@ TEST(Plausibility, HasThreeGrades) {
   EXPECT_EQ(audit_of(10).verdict(),
             "plausible as a target, but 10 of 1000 rows (1.00 %) are below the floor: look at them");
   EXPECT_FALSE(audit_of(11).plausible());
-  EXPECT_EQ(audit_of(11).verdict(), "IMPLAUSIBLE: 1.10 % of the rows are below the time to read the weights once; "
-                                    "'gpu_step_time' cannot be the time of the forward pass");
+  EXPECT_EQ(audit_of(11).verdict(),
+            "IMPLAUSIBLE: 1.10 % of the rows are below the time to read the weights once; "
+            "'gpu_step_time' cannot be the time of the forward pass");
 }
 
 TEST(Plausibility, RoundsTheShare) {
@@ -92,12 +94,14 @@ TEST(Plausibility, HoldsEachEngineToItsOwnFloorAndGroupsByExperiment) {
 TEST(Plausibility, LeavesIdleStepsOut) {
   auto steps = tiny::random_engine_steps(10, 8, 1);
   for (const std::size_t idle : {2U, 5U}) {
-    steps[idle].prefill_tokens = steps[idle].prefill_requests = steps[idle].decode_tokens = steps[idle].decode_requests = 0;
+    steps[idle].prefill_tokens = steps[idle].prefill_requests = steps[idle].decode_tokens =
+        steps[idle].decode_requests = 0;
   }
   const auto audit = plausibility(tiny::dataset_of(steps, [](const auto&, std::size_t) { return 1e6; }));
   EXPECT_EQ(audit.idle, 2U);
   EXPECT_EQ(audit.all.rows, 8U);
-  const auto nothing = plausibility(tiny::dataset_of({steps[2], steps[5]}, [](const auto&, std::size_t) { return 1e6; }));
+  const auto nothing =
+      plausibility(tiny::dataset_of({steps[2], steps[5]}, [](const auto&, std::size_t) { return 1e6; }));
   EXPECT_FALSE(nothing.plausible());
   EXPECT_EQ(nothing.verdict(), "not audited: no row has a floor");
 }

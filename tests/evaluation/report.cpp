@@ -15,7 +15,8 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 predictor_result with_mapes(std::initializer_list<double> mapes) {
   predictor_result made;
-  for (const double one : mapes) made.folds.push_back(tiny::fold_of("fold " + std::to_string(made.folds.size()), one));
+  for (const double one : mapes)
+    made.folds.push_back(tiny::fold_of("fold " + std::to_string(made.folds.size()), one));
   return made;
 }
 

@@ -68,7 +68,8 @@ TEST(Tensor, OffersTheNearestNameForAnUnknownOne) {
     }
     return "found";
   };
-  EXPECT_EQ(said("ridge_30", "7b", "mape"), "rafter: results: there is no predictor 'ridge_30'; did you mean 'ridge30'?");
+  EXPECT_EQ(said("ridge_30", "7b", "mape"),
+            "rafter: results: there is no predictor 'ridge_30'; did you mean 'ridge30'?");
   EXPECT_EQ(said("mean", "71b", "mape"), "rafter: results: there is no fold '71b'; did you mean '7b'?");
   EXPECT_EQ(said("mean", "7b", "mapes"), "rafter: results: there is no metric 'mapes'; did you mean 'mape'?");
 }

@@ -35,7 +35,8 @@ std::vector<std::vector<double>> brute_force(const data_type& data, const row_se
   for (const double alpha : tuned::grid) {
     scores.emplace_back();
     for (const fold& part : folds_inside(fold{"outer", rows, {}, {}}, lomo{}, data)) {
-      const detail::linear_rows<tiny::mixture_t::set_type, objective::relative, tiny::aggregated> all(data, part.train);
+      const detail::linear_rows<tiny::mixture_t::set_type, objective::relative, tiny::aggregated> all(data,
+                                                                                                      part.train);
       const linear_predictor<tiny::mixture_t::set_type, objective::relative> fitted(
           ridge_with{alpha}.solve(all.equations(part.train), &all), true);
       std::vector<double> predicted(part.test.size());
@@ -110,7 +111,8 @@ TEST(TunedRidge, NeverSeesTheRowsOfTheOuterTest) {
     EXPECT_EQ(one.scores()[a].inner_mape, other.scores()[a].inner_mape);
     EXPECT_EQ(one.scores()[a].inner_mape.size(), 3U);  // of the three models in training
   }
-  EXPECT_NE(before.fit<tuned>("model-0").solution().coefficients, after.fit<tuned>("model-0").solution().coefficients);
+  EXPECT_NE(before.fit<tuned>("model-0").solution().coefficients,
+            after.fit<tuned>("model-0").solution().coefficients);
 }
 
 TEST(TunedRidge, SaysWhichFoldHasTooFewGroupsToTuneWith) {
@@ -119,11 +121,12 @@ TEST(TunedRidge, SaysWhichFoldHasTooFewGroupsToTuneWith) {
     evaluate<tuned>(data, lomo{});
     FAIL() << "tuned with one group";
   } catch (const evaluation_error& refused) {
-    EXPECT_STREQ(refused.what(),
-                 ("predictor '" + tuned::name() + "', fold 'model-0': cannot be fitted: cannot tune: the " +
-                  std::to_string(data.groups(group::model).rows_of(1).size()) +
-                  " training rows cannot be split by lomo: lomo needs at least two models; this dataset has one: 'model-1'")
-                     .c_str());
+    EXPECT_STREQ(
+        refused.what(),
+        ("predictor '" + tuned::name() + "', fold 'model-0': cannot be fitted: cannot tune: the " +
+         std::to_string(data.groups(group::model).rows_of(1).size()) +
+         " training rows cannot be split by lomo: lomo needs at least two models; this dataset has one: 'model-1'")
+            .c_str());
   }
 }
 

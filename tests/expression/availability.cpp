@@ -27,8 +27,7 @@ struct disguised_after : observable<"disguised", units::none, level::step> {
 struct disguised_model : observable<"disguised", units::none, level::deployment> {
   using definition = decltype(model_code + 1_c);
 };
-template <class Record, class Deployment = no_engine, class E>
-std::string_view missing(E) {
+template <class Record, class Deployment = no_engine, class E> std::string_view missing(E) {
   return detail::first_missing<E, detail::record_binding<Deployment, Record>>();
 }
 

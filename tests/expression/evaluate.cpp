@@ -20,8 +20,7 @@ using detail::apply;
 constexpr double infinite = std::numeric_limits<double>::infinity();
 const double nan = std::numeric_limits<double>::quiet_NaN();
 
-template <operation Op, int Detail = 0>
-double scalar(double a, double b = 0.0, double c = 0.0) {
+template <operation Op, int Detail = 0> double scalar(double a, double b = 0.0, double c = 0.0) {
   return apply<Op, Detail, double>(a, b, c);
 }
 
@@ -72,8 +71,7 @@ TEST(Apply, ABranchNotTakenLeavesNoTrace) {
   EXPECT_EQ(scalar<ratio>(1, 4, 7), 0.25);
 }
 
-template <operation Op, int Detail = 0>
-void expect_lanes_are_scalars() {
+template <operation Op, int Detail = 0> void expect_lanes_are_scalars() {
   std::mt19937_64 random(static_cast<std::uint64_t>(Op) + 1);
   std::normal_distribution<double> normal(0.0, 3.0);
   const double special[] = {0.0, -0.0, 1.0, infinite, -infinite, nan, 1e-310, 1e300};
@@ -122,8 +120,7 @@ TEST(Apply, EachLaneOfAPackIsTheScalarBitForBit) {
   expect_lanes_are_scalars<ratio>();
 }
 
-template <operation Op>
-double reduced(const std::vector<double>& values) {
+template <operation Op> double reduced(const std::vector<double>& values) {
   accumulator<Op> state;
   for (const double v : values) state.add(v);
   return state.result();

@@ -11,10 +11,7 @@ namespace {
 using namespace rafter;
 using namespace rafter::literals;
 
-template <class... Es>
-constexpr const auto& tape_of(Es...) {
-  return plan<as_written, Es...>::tape;
-}
+template <class... Es> constexpr const auto& tape_of(Es...) { return plan<as_written, Es...>::tape; }
 
 TEST(Tape, EqualPartsAreOneInstruction) {
   // prefill, decode, their sum, the square: whoever wrote the sum.
@@ -67,7 +64,8 @@ TEST(Tape, DeploymentPartsHaveSlots) {
 TEST(Tape, OperandsComeFirst) {
   const auto& tape = tape_of(sum(square(context_tokens - for_each_request(mean(context_tokens)))), kv_sum * kv_sum);
   for (std::size_t i = 0; i < tape.code.size(); ++i) {
-    for (const int operand : {tape.code[i].a, tape.code[i].b, tape.code[i].c}) EXPECT_LT(operand, static_cast<int>(i));
+    for (const int operand : {tape.code[i].a, tape.code[i].b, tape.code[i].c})
+      EXPECT_LT(operand, static_cast<int>(i));
   }
 }
 

@@ -18,7 +18,8 @@ TEST(Feature, ANameAndAnExpressionAreItsType) {
   EXPECT_EQ(pressure.name, "kv_pressure");
   EXPECT_EQ(pressure.dimension_v, units::token);
   EXPECT_TRUE(std::is_empty_v<decltype(pressure)>);
-  EXPECT_TRUE((std::is_same_v<decltype(pressure)::expression_type, node<operation::multiply, kv_max_t, decode_requests_t>>));
+  EXPECT_TRUE(
+      (std::is_same_v<decltype(pressure)::expression_type, node<operation::multiply, kv_max_t, decode_requests_t>>));
 }
 
 TEST(Feature, AConstantOrADeploymentQuantityIsAFeatureToo) {

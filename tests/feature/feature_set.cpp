@@ -21,10 +21,7 @@ constexpr auto overlap = feature_set{
     "code"_f = model_code + tensor_parallel,
 };
 using names = std::vector<std::string_view>;
-template <class Set>
-names names_of(const Set&) {
-  return {Set::names.begin(), Set::names.end()};
-}
+template <class Set> names names_of(const Set&) { return {Set::names.begin(), Set::names.end()}; }
 
 /// A record that is known to the compiler.
 struct counted {
@@ -79,7 +76,8 @@ TEST(FeatureSet, UnionKeepsTheOrder) {
 }
 
 TEST(FeatureSet, WithoutAndOnlySelectByName) {
-  EXPECT_EQ((names_of(without<"kv_pressure", "code">(overlap))), (names{"prefill_fraction", "prefill_decode_overlap"}));
+  EXPECT_EQ((names_of(without<"kv_pressure", "code">(overlap))),
+            (names{"prefill_fraction", "prefill_decode_overlap"}));
   EXPECT_EQ((names_of(only<"code", "prefill_fraction">(overlap))), (names{"code", "prefill_fraction"}));
   EXPECT_EQ((without<"prefill_fraction", "kv_pressure", "prefill_decode_overlap", "code">(overlap).size), 0U);
 }
@@ -112,8 +110,8 @@ TEST(FeatureSet, KnowsWhereItCanBeEvaluated) {
   };
   EXPECT_TRUE((decltype(overlap)::evaluable<detail::record_binding<coded, counted>>));
   EXPECT_FALSE((decltype(overlap)::evaluable<detail::record_binding<coded, counts>>));
-  EXPECT_TRUE((std::remove_cvref_t<decltype(only<"prefill_fraction">(overlap))>::evaluable<
-               detail::record_binding<coded, counts>>));
+  EXPECT_TRUE((std::remove_cvref_t<decltype(only<"prefill_fraction">(
+                   overlap))>::evaluable<detail::record_binding<coded, counts>>));
 }
 
 }  // namespace

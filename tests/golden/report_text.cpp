@@ -27,7 +27,8 @@ evaluation_report report() {
     const double time = floors[i] * (1.25 + static_cast<double>(i % 7) / 16) + s.prefill_tokens / 64;
     return i == 123 || i == 321 ? floors[i] / 2 : time;  // two bad rows, to be looked at
   });
-  evaluation_report made = evaluate<predictors::mean, predictors::blackbox, predictors::blackbox_relative>(data, lomo{});
+  evaluation_report made =
+      evaluate<predictors::mean, predictors::blackbox, predictors::blackbox_relative>(data, lomo{});
   predictor_result refused;
   refused.predictor = "roofline9";
   refused.refused = "the schema lacks 'prefill_attention_pairs'";

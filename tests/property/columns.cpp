@@ -27,7 +27,8 @@ struct schema {
 namespace w = tiny::written;
 using battery = tiny::expressions_of<std::tuple<
     std::remove_cvref_t<decltype(w::busy / queue_running)>, std::remove_cvref_t<decltype(w::tokens + w::L * w::E)>,
-    std::remove_cvref_t<decltype(select(w::busy < 0.5_c, queue_running, select(w::E > 1_c, w::tokens, log1p(w::busy))))>,
+    std::remove_cvref_t<decltype(select(w::busy < 0.5_c, queue_running,
+                                        select(w::E > 1_c, w::tokens, log1p(w::busy))))>,
     std::remove_cvref_t<decltype(ratio(kv_sum, kv_max, 0_c) * exp(-w::busy))>,
     std::remove_cvref_t<decltype(sqrt(w::tokens) + pow<-3>(w::busy))>,
     std::remove_cvref_t<decltype(indicator(prefill_requests > 0_c && !(decode_requests == 0_c)))>,
@@ -35,7 +36,8 @@ using battery = tiny::expressions_of<std::tuple<
     std::remove_cvref_t<decltype(min(context_tokens, prefill))>,
     std::remove_cvref_t<decltype(sum(square(w::above_mean), decode) / max(decode_requests, 1_c))>,
     std::remove_cvref_t<decltype(max(context_tokens - for_each_request(mean(w::above_mean + context_tokens))))>,
-    std::remove_cvref_t<decltype(sum(select(for_each_request(w::busy < 0.5_c), w::context, for_each_request(w::tokens))))>,
+    std::remove_cvref_t<decltype(sum(
+        select(for_each_request(w::busy < 0.5_c), w::context, for_each_request(w::tokens))))>,
     std::remove_cvref_t<decltype(analytical::roofline_step_time)>, std::remove_cvref_t<decltype(1_c / 3_c)>,
     std::remove_cvref_t<decltype(architecture::layers)>>>;
 
@@ -76,7 +78,8 @@ void expect_columns_are_walks(const sample& from, const row_set& rows) {
     for (std::size_t row = range.begin; row < range.end; ++row) {
       visited.push_back(row);
       evaluation.template rows<double>(slots, row, [&](auto k, double v) {
-        EXPECT_PRED2(tiny::same, from.expected[row][static_cast<std::size_t>(k())], v) << "row " << row << " output " << k();
+        EXPECT_PRED2(tiny::same, from.expected[row][static_cast<std::size_t>(k())], v)
+            << "row " << row << " output " << k();
       });
       double own[battery::size];
       detail::executor<schema_plan>::step(slots.data(), from.data[row], [&](auto k, double v) { own[k()] = v; });

@@ -32,11 +32,11 @@ struct lengths {
 
 TEST(Expressions, AggregatesListsAndLengthsGiveTheSameBits) {
   using namespace rafter::literals;
-  using of_decode = tiny::expressions_of<std::tuple<
-      decltype(kv_sum / count(decode)), decltype(max(kv_length) * count(decode) + decode_tokens),
-      decltype(standard_deviation(kv_length)), decltype(min(kv_length) + mean(kv_length)),
-      std::remove_cvref_t<decltype(analytical::decode_attention.bytes)>,
-      std::remove_cvref_t<decltype(prefill_tokens * kv_mean)>>>;
+  using of_decode = tiny::expressions_of<
+      std::tuple<decltype(kv_sum / count(decode)), decltype(max(kv_length) * count(decode) + decode_tokens),
+                 decltype(standard_deviation(kv_length)), decltype(min(kv_length) + mean(kv_length)),
+                 std::remove_cvref_t<decltype(analytical::decode_attention.bytes)>,
+                 std::remove_cvref_t<decltype(prefill_tokens * kv_mean)>>>;
   using of_all = tiny::expressions_of<std::tuple<std::remove_cvref_t<decltype(analytical::roofline_step_time)>,
                                                  std::remove_cvref_t<decltype(analytical::floor_time)>,
                                                  std::remove_cvref_t<decltype(analytical::kv_write.bytes)>>>;
@@ -66,8 +66,10 @@ TEST(Expressions, AggregatesListsAndLengthsGiveTheSameBits) {
     sums.kv_min = tiny::value(kv_min, step, engine);
     sums.kv_deviation = tiny::value(kv_deviation, step, engine);
     const auto compare = [&]<class Battery>(Battery, const auto& left, const auto& right) {
-      using of_left = typename Battery::template plan<detail::record_binding<deployment, std::remove_cvref_t<decltype(left)>>>;
-      using of_right = typename Battery::template plan<detail::record_binding<deployment, std::remove_cvref_t<decltype(right)>>>;
+      using of_left =
+          typename Battery::template plan<detail::record_binding<deployment, std::remove_cvref_t<decltype(left)>>>;
+      using of_right =
+          typename Battery::template plan<detail::record_binding<deployment, std::remove_cvref_t<decltype(right)>>>;
       const std::vector<double> expected = planned<of_left>(left, engine);
       const std::vector<double> got = planned<of_right>(right, engine);
       for (std::size_t k = 0; k < Battery::size; ++k) EXPECT_PRED2(tiny::same, expected[k], got[k]) << k;

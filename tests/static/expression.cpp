@@ -22,7 +22,7 @@ static_assert(dimension_of<analytical::roofline_step_time> == units::second);
 static_assert(dimension_of<analytical::floor_time> == units::second);
 static_assert(dimension_of<analytical::all_reduce_time> == units::second);
 static_assert(dimension_of<prefill_attention_pairs> == power(units::token, 2));
-static_assert(dimension_of<sqrt(kv_sum * kv_max)> == units::token);
+static_assert(dimension_of<sqrt(kv_sum* kv_max)> == units::token);
 
 using token = prefill_tokens_t;
 using byte = architecture::bytes_per_kv_t;
@@ -37,7 +37,7 @@ static_assert(level_of<hardware::machine_balance> == level::deployment);
 static_assert(level_of<analytical::roofline_step_time> == level::step);
 static_assert(level_of<new_tokens * context_tokens> == level::request);
 static_assert(level_of<for_each_request(kv_mean)> == level::request);
-static_assert(level_of<sum(new_tokens * context_tokens)> == level::step);
+static_assert(level_of<sum(new_tokens* context_tokens)> == level::step);
 static_assert(mixable<token, kv_sum_t> && mixable<new_tokens_t, kv_length_t>);
 static_assert(!mixable<new_tokens_t, token> && !mixable<token, new_tokens_t>);
 static_assert(mixable<new_tokens_t, architecture::layers_t>);
@@ -65,16 +65,13 @@ static_assert(formula((kv_sum + kv_max) + kv_min) != formula(kv_sum + (kv_max + 
 
 // -- plans share, and never re-associate ---------------------------------------------------------------------------
 
-template <class... Es>
-constexpr std::size_t size_of_plan(Es...) {
-  return plan<as_written, Es...>::size;
-}
-static_assert(size_of_plan(kv_sum * kv_max, kv_max * kv_sum) == 3);
+template <class... Es> constexpr std::size_t size_of_plan(Es...) { return plan<as_written, Es...>::size; }
+static_assert(size_of_plan(kv_sum * kv_max, kv_max* kv_sum) == 3);
 static_assert(size_of_plan(kv_sum - kv_max, kv_max - kv_sum) == 4);
 static_assert(size_of_plan((kv_sum + kv_max) + kv_min) == 5);
 static_assert(size_of_plan((kv_sum + kv_max) + kv_min, kv_sum + (kv_max + kv_min)) == 7);
 static_assert(size_of_plan(2_c * 3_c) == 1);
-static_assert(size_of_plan(scheduled_tokens, scheduled_tokens * scheduled_tokens) == 4);
+static_assert(size_of_plan(scheduled_tokens, scheduled_tokens* scheduled_tokens) == 4);
 static_assert(size_of_plan(analytical::roofline_step_time, analytical::floor_time) <
               size_of_plan(analytical::roofline_step_time) + size_of_plan(analytical::floor_time));
 

@@ -15,7 +15,8 @@ inline constexpr auto physics = feature_set{
     "prefill_tokens"_f = prefill_tokens,
     "prefill_fraction"_f = prefill_tokens / scheduled_tokens,
     "arithmetic_intensity"_f = analytical::step_gemm.flops / analytical::step_gemm.bytes,
-    "compute_bound"_f = indicator(analytical::step_gemm.flops / analytical::step_gemm.bytes > hardware::machine_balance),
+    "compute_bound"_f =
+        indicator(analytical::step_gemm.flops / analytical::step_gemm.bytes > hardware::machine_balance),
     "kv_pressure"_f = max(kv_length) * count(decode),
     "prefill_decode_overlap"_f = prefill_tokens * (sum(kv_length) / count(decode)),
 };

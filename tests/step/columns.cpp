@@ -25,8 +25,7 @@ dataset<tiny::listed> rows_of(const std::vector<std::size_t>& engines) {
   return build.finish();
 }
 
-template <class... Es>
-using listed_plan = plan<dataset<tiny::listed>::binding_type, Es...>;
+template <class... Es> using listed_plan = plan<dataset<tiny::listed>::binding_type, Es...>;
 
 /// layers·(1 + tp): 4 on engine a, 6 on engine b.
 using marks_engine = std::remove_cvref_t<decltype(architecture::layers * (constant<1, 0>{} + tensor_parallel))>;

@@ -41,8 +41,7 @@ listed_builder& good(listed_builder& build, std::size_t line = 7) {
 }
 
 /// What the builder says of the row that `change` spoils.
-template <class Builder>
-std::string refusal(const std::function<void(Builder&)>& change) {
+template <class Builder> std::string refusal(const std::function<void(Builder&)>& change) {
   Builder build("steps.csv");
   build.add_deployment(engine_a);
   good(build, 42);
@@ -58,7 +57,9 @@ std::string refusal(const std::function<void(Builder&)>& change) {
 std::string aggregated_refusal(const std::function<void(aggregated_builder&)>& change) {
   return refusal<aggregated_builder>(change);
 }
-std::string listed_refusal(const std::function<void(listed_builder&)>& change) { return refusal<listed_builder>(change); }
+std::string listed_refusal(const std::function<void(listed_builder&)>& change) {
+  return refusal<listed_builder>(change);
+}
 
 TEST(DatasetBuilder, AcceptsAGoodRow) {
   EXPECT_EQ(aggregated_refusal([](auto&) {}), "accepted");
@@ -112,7 +113,9 @@ TEST(DatasetBuilder, RefusesPrefillTokensThatTheRequestsCannotHave) {
 }
 
 TEST(DatasetBuilder, RefusesRequestsThatNoStepHas) {
-  EXPECT_EQ(listed_refusal([](auto& row) { row.add({2, 5, true}); }),
+  EXPECT_EQ(listed_refusal([](auto& row) {
+              row.add({2, 5, true});
+            }),
             "steps.csv:42: a decode request has 2 new tokens, not one");
   EXPECT_EQ(listed_refusal([](auto& row) { row.add(request::prefilling(0, 5)); }),
             "steps.csv:42: a request of the step has no new token");
@@ -125,10 +128,12 @@ TEST(DatasetBuilder, RefusesRequestsThatNoStepHas) {
 }
 
 TEST(DatasetBuilder, ComparesGivenAggregatesWithTheRequests) {
-  EXPECT_EQ(listed_refusal([](auto& row) { row.set(prefill_tokens, 4).set(decode_tokens, 1).set(kv_sum, 10); }), "accepted");
+  EXPECT_EQ(listed_refusal([](auto& row) { row.set(prefill_tokens, 4).set(decode_tokens, 1).set(kv_sum, 10); }),
+            "accepted");
   EXPECT_EQ(listed_refusal([](auto& row) { row.set(decode_tokens, 2); }),
             "steps.csv:42: decode_tokens = 2 but the requests give 1");
-  EXPECT_EQ(listed_refusal([](auto& row) { row.set(kv_sum, 9); }), "steps.csv:42: kv_sum = 9 but the requests give 10");
+  EXPECT_EQ(listed_refusal([](auto& row) { row.set(kv_sum, 9); }),
+            "steps.csv:42: kv_sum = 9 but the requests give 10");
   EXPECT_EQ(listed_refusal([](auto& row) { row.set(kv_sum, not_a_number); }),
             "steps.csv:42: kv_sum is not a finite number");
 }
@@ -138,7 +143,8 @@ TEST(DatasetBuilder, RefusesARowOfNoDeployment) {
 }
 
 TEST(DatasetBuilder, RefusesEmptyLabels) {
-  EXPECT_EQ(aggregated_refusal([](auto& row) { row.label(group::model, ""); }), "steps.csv:42: label 'model' is empty");
+  EXPECT_EQ(aggregated_refusal([](auto& row) { row.label(group::model, ""); }),
+            "steps.csv:42: label 'model' is empty");
 }
 
 TEST(DatasetBuilder, RefusesStepIdsThatAreNotFinite) {
@@ -207,7 +213,7 @@ TEST(DatasetBuilder, HandsRefusedRowsToTheCallbackAndSaysSo) {
   EXPECT_EQ(data.size(), 2U);
   EXPECT_EQ(data.line(1), 3U);
   EXPECT_EQ(refused, (std::vector<std::string>{"steps.csv:2: gpu_step_time = 0 is not a time that a step can take",
-                                              "steps.csv:4: step_id 2 occurs twice"}));
+                                               "steps.csv:4: step_id 2 occurs twice"}));
   ASSERT_EQ(data.notes().size(), 1U);
   EXPECT_EQ(data.notes()[0], "2 rows were refused and are not in the data");
 }
@@ -231,7 +237,7 @@ TEST(DatasetBuilder, ComputesDefinitionsThatNeedTheDeployment) {
   build.end_row();
   const auto data = build.finish();
   EXPECT_EQ(data[0].get(kv_bytes_of_step_t{}), 13.0 * 2.0);
-  EXPECT_EQ(data[0].get(kv_mean), 7.5);       // 10 and 5; averages need not be whole
+  EXPECT_EQ(data[0].get(kv_mean), 7.5);  // 10 and 5; averages need not be whole
   EXPECT_EQ(data[0].get(kv_deviation), 2.5);
 }
 

@@ -46,8 +46,8 @@ struct my_batch {
 struct by_get {
   double prefill_tokens = 1.0;
   template <class Leaf>
-    requires(Leaf::name == std::string_view("decode_tokens") || Leaf::name == std::string_view("prefill_tokens"))
-  double get() const {
+  requires(Leaf::name == std::string_view("decode_tokens") ||
+           Leaf::name == std::string_view("prefill_tokens")) double get() const {
     return 42.0;
   }
 };
@@ -61,7 +61,8 @@ TEST(StepRecord, ConceptsSayWhatARecordCarries) {
 }
 
 TEST(StepRecord, AggregatesOfTheRequestsAreThoseOfTheirDefinition) {
-  const tiny::step step{{request::prefilling(5, 7), request::decoding(3), request::prefilling(2), request::decoding(9)}};
+  const tiny::step step{
+      {request::prefilling(5, 7), request::decoding(3), request::prefilling(2), request::decoding(9)}};
   EXPECT_EQ(value(prefill_tokens, step, engine), 7.0);
   EXPECT_EQ(value(decode_tokens, step, engine), 2.0);
   EXPECT_EQ(value(prefill_requests, step, engine), 2.0);

@@ -25,12 +25,11 @@ TEST(RowSet, OfSortsMergesAndCountsRepeatedRowsOnce) {
 }
 
 TEST(RowSet, WhereTakesARowPredicate) {
-  EXPECT_EQ(row_set::where(7, [](std::size_t row) { return row % 3 != 1; }).ranges(), (ranges{{0, 1}, {2, 4}, {5, 7}}));
+  EXPECT_EQ(row_set::where(7, [](std::size_t row) { return row % 3 != 1; }).ranges(),
+            (ranges{{0, 1}, {2, 4}, {5, 7}}));
 }
 
-TEST(RowSet, VisitsInAscendingOrder) {
-  EXPECT_EQ(row_set::of({5, 1, 2}).to_vector(), (rows{1, 2, 5}));
-}
+TEST(RowSet, VisitsInAscendingOrder) { EXPECT_EQ(row_set::of({5, 1, 2}).to_vector(), (rows{1, 2, 5})); }
 
 TEST(RowSet, ContainsItsRowsOnly) {
   const row_set set = row_set::of({2, 3, 7});

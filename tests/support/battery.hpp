@@ -30,8 +30,7 @@ inline bool same(double a, double b) {
   return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || (std::isnan(a) && std::isnan(b));
 }
 
-template <class E>
-double walk(const state_step& step, const rafter::request* one, const rafter::deployment& engine);
+template <class E> double walk(const state_step& step, const rafter::request* one, const rafter::deployment& engine);
 
 inline double naive_power(double x, int n) {
   if (n < 0) return 1.0 / naive_power(x, -n);
@@ -41,14 +40,10 @@ inline double naive_power(double x, int n) {
   return n % 2 == 0 ? half * half : half * half * x;
 }
 
-template <class Visitor, class... Es>
-void each_of(Visitor&& visitor, rafter::expression_list<Es...>) {
+template <class Visitor, class... Es> void each_of(Visitor&& visitor, rafter::expression_list<Es...>) {
   (visitor.template operator()<Es>(), ...);
 }
-template <class E, class Visitor>
-void each_argument(Visitor&& visitor) {
-  each_of(visitor, typename E::arguments{});
-}
+template <class E, class Visitor> void each_argument(Visitor&& visitor) { each_of(visitor, typename E::arguments{}); }
 
 template <class E>
 double walk_leaf(const state_step& step, const rafter::request* one, const rafter::deployment& engine) {
@@ -66,8 +61,7 @@ double walk_leaf(const state_step& step, const rafter::request* one, const rafte
   }
 }
 
-template <class E>
-double walk_reduction(const state_step& step, const rafter::deployment& engine) {
+template <class E> double walk_reduction(const state_step& step, const rafter::deployment& engine) {
   using enum rafter::operation;
   std::vector<double> values;
   for (const rafter::request& one : step.requests) {
@@ -94,8 +88,7 @@ double walk_reduction(const state_step& step, const rafter::deployment& engine) 
   return variance > 0.0 ? std::sqrt(variance) : 0.0;
 }
 
-template <class E>
-double walk(const state_step& step, const rafter::request* one, const rafter::deployment& engine) {
+template <class E> double walk(const state_step& step, const rafter::request* one, const rafter::deployment& engine) {
   using enum rafter::operation;
   if constexpr (rafter::detail::leaf<E>) {
     return walk_leaf<E>(step, one, engine);
@@ -106,31 +99,56 @@ double walk(const state_step& step, const rafter::request* one, const rafter::de
     int given = 0;
     each_argument<E>([&]<class A>() { x[given++] = walk<A>(step, one, engine); });
     switch (E::operation_v) {
-      case relabel: return x[0];
-      case negate: return -x[0];
-      case square_root: return std::sqrt(x[0]);
-      case logarithm: return rafter::log(x[0]);
-      case logarithm_1p: return rafter::log1p(x[0]);
-      case exponential: return rafter::exp(x[0]);
-      case integer_power: return naive_power(x[0], E::detail_v);
-      case logical_not: return x[0] != 0.0 ? 0.0 : 1.0;
-      case add: return x[0] + x[1];
-      case subtract: return x[0] - x[1];
-      case multiply: return x[0] * x[1];
-      case divide: return x[0] / x[1];
-      case minimum: return std::min(x[0], x[1]);
-      case maximum: return std::max(x[0], x[1]);
-      case less: return x[0] < x[1] ? 1.0 : 0.0;
-      case less_equal: return x[0] <= x[1] ? 1.0 : 0.0;
-      case greater: return x[0] > x[1] ? 1.0 : 0.0;
-      case greater_equal: return x[0] >= x[1] ? 1.0 : 0.0;
-      case equal: return x[0] == x[1] ? 1.0 : 0.0;
-      case not_equal: return x[0] != x[1] ? 1.0 : 0.0;
-      case logical_and: return x[0] != 0.0 && x[1] != 0.0 ? 1.0 : 0.0;
-      case logical_or: return x[0] != 0.0 || x[1] != 0.0 ? 1.0 : 0.0;
-      case select: return x[0] != 0.0 ? x[1] : x[2];
-      case ratio: return x[1] == 0.0 ? x[2] : x[0] / x[1];
-      default: std::abort();
+      case relabel:
+        return x[0];
+      case negate:
+        return -x[0];
+      case square_root:
+        return std::sqrt(x[0]);
+      case logarithm:
+        return rafter::log(x[0]);
+      case logarithm_1p:
+        return rafter::log1p(x[0]);
+      case exponential:
+        return rafter::exp(x[0]);
+      case integer_power:
+        return naive_power(x[0], E::detail_v);
+      case logical_not:
+        return x[0] != 0.0 ? 0.0 : 1.0;
+      case add:
+        return x[0] + x[1];
+      case subtract:
+        return x[0] - x[1];
+      case multiply:
+        return x[0] * x[1];
+      case divide:
+        return x[0] / x[1];
+      case minimum:
+        return std::min(x[0], x[1]);
+      case maximum:
+        return std::max(x[0], x[1]);
+      case less:
+        return x[0] < x[1] ? 1.0 : 0.0;
+      case less_equal:
+        return x[0] <= x[1] ? 1.0 : 0.0;
+      case greater:
+        return x[0] > x[1] ? 1.0 : 0.0;
+      case greater_equal:
+        return x[0] >= x[1] ? 1.0 : 0.0;
+      case equal:
+        return x[0] == x[1] ? 1.0 : 0.0;
+      case not_equal:
+        return x[0] != x[1] ? 1.0 : 0.0;
+      case logical_and:
+        return x[0] != 0.0 && x[1] != 0.0 ? 1.0 : 0.0;
+      case logical_or:
+        return x[0] != 0.0 || x[1] != 0.0 ? 1.0 : 0.0;
+      case select:
+        return x[0] != 0.0 ? x[1] : x[2];
+      case ratio:
+        return x[1] == 0.0 ? x[2] : x[0] / x[1];
+      default:
+        std::abort();
     }
   }
 }
@@ -151,40 +169,114 @@ inline constexpr auto above_mean = context_tokens - for_each_request(mean(contex
 /// Every operation, every reduction over every selection, each level, and reductions of reductions.
 inline constexpr auto battery = std::tuple{
     // arithmetic on steps, deployments and constants
-    busy, -busy, +busy, busy + 1_c, 1_c - busy, busy * busy, busy / queue_running, queue_running / busy,
-    2_c * 3_c + 0.5_c, 1_c / 3_c, -(2_c), 1_c / 0_c, tokens + L * E, L * E + tokens, (tokens + L) + E, tokens + (L + E),
-    min(busy, 0.5_c), max(busy, 0.5_c), min(queue_running, tokens), max(0_c, 1_c),
+    busy,
+    -busy,
+    +busy,
+    busy + 1_c,
+    1_c - busy,
+    busy* busy,
+    busy / queue_running,
+    queue_running / busy,
+    2_c * 3_c + 0.5_c,
+    1_c / 3_c,
+    -(2_c),
+    1_c / 0_c,
+    tokens + L* E,
+    L* E + tokens,
+    (tokens + L) + E,
+    tokens + (L + E),
+    min(busy, 0.5_c),
+    max(busy, 0.5_c),
+    min(queue_running, tokens),
+    max(0_c, 1_c),
     // functions
-    sqrt(tokens), log(tokens), log1p(busy), exp(-busy), pow<2>(busy), pow<3>(queue_running), pow<-1>(queue_running),
-    pow<-3>(busy), pow<0>(busy), pow<7>(busy), square(L), log(2_c), exp(1_c), sqrt(L), log1p(-(0.5_c)),
+    sqrt(tokens),
+    log(tokens),
+    log1p(busy),
+    exp(-busy),
+    pow<2>(busy),
+    pow<3>(queue_running),
+    pow<-1>(queue_running),
+    pow<-3>(busy),
+    pow<0>(busy),
+    pow<7>(busy),
+    square(L),
+    log(2_c),
+    exp(1_c),
+    sqrt(L),
+    log1p(-(0.5_c)),
     // conditions
-    busy < 0.5_c, busy <= 0.5_c, busy > 0.5_c, busy >= 0.5_c, queue_running == 3_c, queue_running != 3_c,
-    busy < 0.5_c && queue_running > 2_c, busy < 0.5_c || queue_running > 2_c, !(busy < 0.5_c),
+    busy<0.5_c, busy <= 0.5_c, busy> 0.5_c,
+    busy >= 0.5_c,
+    queue_running == 3_c,
+    queue_running != 3_c,
+    busy<0.5_c && queue_running> 2_c,
+    busy<0.5_c || queue_running> 2_c,
+    !(busy < 0.5_c),
     indicator(prefill_requests > 0_c && !(decode_requests == 0_c)),
-    select(busy < 0.5_c, queue_running, -queue_running), select(E > 1_c, tokens, busy),
+    select(busy < 0.5_c, queue_running, -queue_running),
+    select(E > 1_c, tokens, busy),
     select(busy < 0.5_c, select(queue_running > 2_c, 1_c, L), select(E > 1_c, 2_c, busy)),
-    ratio(busy, queue_running, -(1_c)), ratio(busy, L - L, 7_c), ratio(tokens, tokens, L), ratio(1_c, 0_c, 2_c),
+    ratio(busy, queue_running, -(1_c)),
+    ratio(busy, L - L, 7_c),
+    ratio(tokens, tokens, L),
+    ratio(1_c, 0_c, 2_c),
     magnitude(with_unit<units::byte>(busy) * 3_c),
     // reductions that have names, and that have none
-    prefill_tokens, decode_tokens, prefill_requests, decode_requests, kv_sum, kv_mean, kv_max, kv_min, kv_deviation,
-    prefill_attention_pairs, prefill_kv_sum, count(every_request), sum(new_tokens), sum(context_tokens, prefill),
-    mean(context_tokens), mean(context_tokens, prefill), min(context_tokens), min(context_tokens, prefill),
-    max(context_tokens), max(context_tokens, prefill), max(new_tokens, decode), standard_deviation(context_tokens),
-    standard_deviation(context_tokens, prefill), standard_deviation(new_tokens, decode), sum(L), mean(1_c, decode),
+    prefill_tokens,
+    decode_tokens,
+    prefill_requests,
+    decode_requests,
+    kv_sum,
+    kv_mean,
+    kv_max,
+    kv_min,
+    kv_deviation,
+    prefill_attention_pairs,
+    prefill_kv_sum,
+    count(every_request),
+    sum(new_tokens),
+    sum(context_tokens, prefill),
+    mean(context_tokens),
+    mean(context_tokens, prefill),
+    min(context_tokens),
+    min(context_tokens, prefill),
+    max(context_tokens),
+    max(context_tokens, prefill),
+    max(new_tokens, decode),
+    standard_deviation(context_tokens),
+    standard_deviation(context_tokens, prefill),
+    standard_deviation(new_tokens, decode),
+    sum(L),
+    mean(1_c, decode),
     // reductions of expressions of requests
-    sum(sqrt(context)), sum(log1p(context), decode), mean(exp(-(context / 1000_c)), prefill), sum(pow<2>(fresh), prefill),
-    sum(select(new_tokens > with_unit<units::token>(1_c), context, fresh)), max(ratio(context, fresh - 1_c, 0_c)),
-    sum(indicator(kv > 100_c && kv <= 5000_c)), min(max(fresh, 64_c), prefill), sum(fresh * context * L), sum(-context),
+    sum(sqrt(context)),
+    sum(log1p(context), decode),
+    mean(exp(-(context / 1000_c)), prefill),
+    sum(pow<2>(fresh), prefill),
+    sum(select(new_tokens > with_unit<units::token>(1_c), context, fresh)),
+    max(ratio(context, fresh - 1_c, 0_c)),
+    sum(indicator(kv > 100_c && kv <= 5000_c)),
+    min(max(fresh, 64_c), prefill),
+    sum(fresh* context* L),
+    sum(-context),
     // reductions of reductions: two and three passes
-    sum(square(above_mean), decode) / max(decode_requests, 1_c), max(above_mean), sum(indicator(above_mean > new_tokens)),
-    sum(for_each_request(busy)), sum(for_each_request(kv_max)), mean(kv - for_each_request(magnitude(kv_mean))),
+    sum(square(above_mean), decode) / max(decode_requests, 1_c),
+    max(above_mean),
+    sum(indicator(above_mean > new_tokens)),
+    sum(for_each_request(busy)),
+    sum(for_each_request(kv_max)),
+    mean(kv - for_each_request(magnitude(kv_mean))),
     sum(select(for_each_request(busy < 0.5_c), context, for_each_request(tokens))),
     max(context_tokens - for_each_request(mean(above_mean + context_tokens))),
     standard_deviation(context / for_each_request(1_c + tokens) + for_each_request(magnitude(kv_deviation))),
     sum(ratio(fresh, for_each_request(magnitude(max(new_tokens, prefill))), 1_c), prefill),
     // whole models
-    analytical::roofline_step_time, analytical::floor_time, analytical::all_reduce_time,
-    analytical::experts_touched(scheduled_tokens), analytical::lm_head(decode_requests).flops,
+    analytical::roofline_step_time,
+    analytical::floor_time,
+    analytical::all_reduce_time,
+    analytical::experts_touched(scheduled_tokens),
+    analytical::lm_head(decode_requests).flops,
 };
 
 // -- random expressions: the tree is drawn by the compiler from a seed --------------------------------------------
@@ -197,8 +289,7 @@ constexpr std::uint64_t mixed(std::uint64_t x) {  // splitmix64
 }
 
 /// A pure number per step (or, within a reduction, per request) of the given depth.
-template <std::uint64_t Seed, int Depth, bool PerRequest>
-constexpr auto drawn() {
+template <std::uint64_t Seed, int Depth, bool PerRequest> constexpr auto drawn() {
   constexpr std::uint64_t s = mixed(Seed);
   constexpr auto sub = []<int K>(std::integral_constant<int, K>) {
     return drawn<s + static_cast<std::uint64_t>(K), Depth - 1, PerRequest>();
@@ -209,60 +300,85 @@ constexpr auto drawn() {
   constexpr int kind = static_cast<int>((s >> 20) % (Depth == 0 ? 6 : 20));
   if constexpr (Depth == 0) {
     if constexpr (PerRequest) {
-      if constexpr (kind == 0 || kind == 1) return context;
-      else if constexpr (kind == 2 || kind == 3) return fresh;
-      else if constexpr (kind == 4) return for_each_request(busy);
-      else return E;
+      if constexpr (kind == 0 || kind == 1)
+        return context;
+      else if constexpr (kind == 2 || kind == 3)
+        return fresh;
+      else if constexpr (kind == 4)
+        return for_each_request(busy);
+      else
+        return E;
     } else {
-      if constexpr (kind == 0) return busy;
-      else if constexpr (kind == 1) return queue_running;
-      else if constexpr (kind == 2) return tokens;
-      else if constexpr (kind == 3) return magnitude(kv_sum);
-      else if constexpr (kind == 4) return L;
-      else return 0.25_c;
+      if constexpr (kind == 0)
+        return busy;
+      else if constexpr (kind == 1)
+        return queue_running;
+      else if constexpr (kind == 2)
+        return tokens;
+      else if constexpr (kind == 3)
+        return magnitude(kv_sum);
+      else if constexpr (kind == 4)
+        return L;
+      else
+        return 0.25_c;
     }
-  }
-  else if constexpr (kind == 0 || kind == 18) return sub(one) + sub(two);
-  else if constexpr (kind == 1 || kind == 19) return sub(one) - sub(two);
-  else if constexpr (kind == 2) return sub(one) * sub(two);
-  else if constexpr (kind == 3) return sub(one) / sub(two);
-  else if constexpr (kind == 4) return min(sub(one), sub(two));
-  else if constexpr (kind == 5) return max(sub(one), sub(two));
-  else if constexpr (kind == 6) return select(sub(one) < sub(two), sub(three), sub(one));
-  else if constexpr (kind == 7) return ratio(sub(one), sub(two), sub(three));
-  else if constexpr (kind == 8) return sqrt(sub(one));
-  else if constexpr (kind == 9) return log1p(square(sub(one)));
-  else if constexpr (kind == 10) return exp(-square(sub(one)));
-  else if constexpr (kind == 11) return pow<-2>(sub(one));
-  else if constexpr (kind == 12) return indicator(sub(one) >= sub(two) || !(sub(two) != sub(three)));
+  } else if constexpr (kind == 0 || kind == 18)
+    return sub(one) + sub(two);
+  else if constexpr (kind == 1 || kind == 19)
+    return sub(one) - sub(two);
+  else if constexpr (kind == 2)
+    return sub(one) * sub(two);
+  else if constexpr (kind == 3)
+    return sub(one) / sub(two);
+  else if constexpr (kind == 4)
+    return min(sub(one), sub(two));
+  else if constexpr (kind == 5)
+    return max(sub(one), sub(two));
+  else if constexpr (kind == 6)
+    return select(sub(one) < sub(two), sub(three), sub(one));
+  else if constexpr (kind == 7)
+    return ratio(sub(one), sub(two), sub(three));
+  else if constexpr (kind == 8)
+    return sqrt(sub(one));
+  else if constexpr (kind == 9)
+    return log1p(square(sub(one)));
+  else if constexpr (kind == 10)
+    return exp(-square(sub(one)));
+  else if constexpr (kind == 11)
+    return pow<-2>(sub(one));
+  else if constexpr (kind == 12)
+    return indicator(sub(one) >= sub(two) || !(sub(two) != sub(three)));
   else if constexpr (PerRequest) {
-    if constexpr (kind < 16) return for_each_request(drawn<s + 9, Depth - 1, false>());
-    else return -sub(one);
+    if constexpr (kind < 16)
+      return for_each_request(drawn<s + 9, Depth - 1, false>());
+    else
+      return -sub(one);
   } else {
     constexpr auto of_requests = drawn<s + 9, Depth - 1, true>();
-    if constexpr (kind == 13) return sum(of_requests, decode);
-    else if constexpr (kind == 14) return mean(of_requests, prefill);
-    else if constexpr (kind == 15) return min(of_requests);
-    else if constexpr (kind == 16) return max(of_requests, decode);
-    else return standard_deviation(of_requests);
+    if constexpr (kind == 13)
+      return sum(of_requests, decode);
+    else if constexpr (kind == 14)
+      return mean(of_requests, prefill);
+    else if constexpr (kind == 15)
+      return min(of_requests);
+    else if constexpr (kind == 16)
+      return max(of_requests, decode);
+    else
+      return standard_deviation(of_requests);
   }
 }
 
-template <std::size_t... Seed>
-constexpr auto drawn_tuple(std::index_sequence<Seed...>) {
+template <std::size_t... Seed> constexpr auto drawn_tuple(std::index_sequence<Seed...>) {
   return std::tuple{drawn<1000 + Seed, 4, false>()...};
 }
 inline constexpr auto random_battery = drawn_tuple(std::make_index_sequence<24>{});
 
 }  // namespace written
 
-template <class Tuple>
-struct expressions_of;
-template <class... Es>
-struct expressions_of<std::tuple<Es...>> {
+template <class Tuple> struct expressions_of;
+template <class... Es> struct expressions_of<std::tuple<Es...>> {
   static constexpr std::size_t size = sizeof...(Es);
-  template <class Binding>
-  using plan = rafter::plan<Binding, Es...>;
+  template <class Binding> using plan = rafter::plan<Binding, Es...>;
   static std::vector<double> walked(const state_step& step, const rafter::deployment& engine) {
     return {walk<Es>(step, nullptr, engine)...};
   }

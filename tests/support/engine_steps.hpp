@@ -50,7 +50,8 @@ inline const std::vector<rafter::deployment>& engines() {
 /// The features of `mixture`, written again.
 inline std::array<double, 6> mixture_of(const engine_step& s) {
   const rafter::deployment& engine = engines()[s.engine];
-  return {s.prefill_tokens, static_cast<double>(engine.architecture.layers), s.kv_usage_ratio, s.decode_tokens,
+  return {s.prefill_tokens,       static_cast<double>(engine.architecture.layers),
+          s.kv_usage_ratio,       s.decode_tokens,
           engine.tensor_parallel, s.prefill_tokens * s.kv_usage_ratio};
 }
 
@@ -103,7 +104,8 @@ inline rafter::dataset<aggregated> noisy_steps(std::size_t count, unsigned seed,
   std::mt19937_64 random(seed + 1);
   std::normal_distribution<double> normal;
   return dataset_of(random_engine_steps(count, seed, engine_count), [&](const engine_step& s, std::size_t) {
-    const double clean = 1e-3 + 2e-5 * s.prefill_tokens + 1e-5 * s.decode_tokens + 1e-4 * static_cast<double>(s.engine);
+    const double clean =
+        1e-3 + 2e-5 * s.prefill_tokens + 1e-5 * s.decode_tokens + 1e-4 * static_cast<double>(s.engine);
     return clean * std::exp(noise * normal(random));
   });
 }

@@ -23,7 +23,8 @@ inline rafter::dataset<rafter::kernel_schema> kernel_like_steps(const rafter::ro
     step.requests.push_back(request::decoding(static_cast<double>(random() % 500)));
     for (const request& one : step.requests) build.add(one);
     const bool changed = kept != nullptr && !kept->contains(row);
-    const double time = changed ? 1e4 : 1.0 + static_cast<double>(step.requests.size()) + static_cast<double>(row * row % 11);
+    const double time =
+        changed ? 1e4 : 1.0 + static_cast<double>(step.requests.size()) + static_cast<double>(row * row % 11);
     build.set(gpu_step_time, time).set(gemm_time, 0).set(moe_time, 0).set(other_time, 0);
     build.set(prefill_attention_time, 0).set(decode_attention_time, 0);
     build.label(group::model, engine == 0 ? "dense" : "moe").label(group::workload, row % 2 == 0 ? "a" : "b");

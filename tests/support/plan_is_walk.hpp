@@ -15,8 +15,9 @@
 
 namespace tiny {
 
-inline const rafter::deployment engines[] = {rafter::deployment_of(rafter::static_deployment<dense, memory_bound>{}),
-                              rafter::deployment_of(rafter::static_deployment<rafter::mixtral_8x7b, rafter::h100_sxm, 2>{})};
+inline const rafter::deployment engines[] = {
+    rafter::deployment_of(rafter::static_deployment<dense, memory_bound>{}),
+    rafter::deployment_of(rafter::static_deployment<rafter::mixtral_8x7b, rafter::h100_sxm, 2>{})};
 
 template <class Plan, class Record>
 std::vector<double> planned(const Record& record, const rafter::deployment& engine) {
@@ -29,8 +30,7 @@ std::vector<double> planned(const Record& record, const rafter::deployment& engi
 }
 
 /// One plan of all expressions, whose parts it shares, gives what each gives alone, walked as a tree, bit for bit.
-template <class Battery>
-void expect_plan_is_walk(std::uint64_t seed) {
+template <class Battery> void expect_plan_is_walk(std::uint64_t seed) {
   using binding = rafter::detail::record_binding<rafter::deployment, state_step>;
   using plan = typename Battery::template plan<binding>;
   const std::vector<std::string> formulas = Battery::formulas();

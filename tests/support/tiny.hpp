@@ -19,12 +19,14 @@ namespace tiny {
 /// L=2, d=4, H=2, K=1, h=2, f=6, V=10.
 struct dense : rafter::dense_decoder {
   static constexpr std::string_view name = "tiny-dense";
-  static constexpr int layers = 2, hidden = 4, heads = 2, kv_heads = 1, head_dim = 2, intermediate = 6, vocabulary = 10;
+  static constexpr int layers = 2, hidden = 4, heads = 2, kv_heads = 1, head_dim = 2, intermediate = 6,
+                       vocabulary = 10;
 };
 /// The same with E=4 experts, k=2.
 struct moe : rafter::moe_decoder {
   static constexpr std::string_view name = "tiny-moe";
-  static constexpr int layers = 2, hidden = 4, heads = 2, kv_heads = 1, head_dim = 2, intermediate = 6, vocabulary = 10;
+  static constexpr int layers = 2, hidden = 4, heads = 2, kv_heads = 1, head_dim = 2, intermediate = 6,
+                       vocabulary = 10;
   static constexpr int experts = 4, experts_per_token = 2;
 };
 

@@ -44,20 +44,16 @@ deployment deployment_of(const static_deployment<Architecture, Device, TensorPar
 /// Ranks that share the work of a layer (tensor parallelism).
 struct tensor_parallel_t : observable<"tensor_parallel", units::none, level::deployment> {
   template <class Deployment>
-    requires requires(const Deployment& d) { d.tensor_parallel; }
-  static constexpr double read(const Deployment& d) {
-    return static_cast<double>(d.tensor_parallel);
-  }
+  requires requires(const Deployment& d) { d.tensor_parallel; }
+  static constexpr double read(const Deployment& d) { return static_cast<double>(d.tensor_parallel); }
 };
 inline constexpr tensor_parallel_t tensor_parallel{};
 
 /// Which model of the data set this is. Refused by the compiler under a split that holds models out.
 struct model_code_t : identity_observable<"model_code", "model"> {
   template <class Deployment>
-    requires requires(const Deployment& d) { d.model_code; }
-  static constexpr double read(const Deployment& d) {
-    return d.model_code;
-  }
+  requires requires(const Deployment& d) { d.model_code; }
+  static constexpr double read(const Deployment& d) { return d.model_code; }
 };
 inline constexpr model_code_t model_code{};
 

@@ -24,14 +24,13 @@ inline constexpr auto step_gemm = projections_and_mlp(scheduled_tokens);
 /// Time of one rank's share of the ring all-reduces at the link's one-directional bandwidth (half of the figure that
 /// datasheets print, which sums both directions) [s]; 0 for tp = 1.
 inline constexpr auto all_reduce_time =
-    select(tensor_parallel > symbols::number<1>,
-           all_reduce_bytes / (hardware::link_bandwidth / symbols::number<2>), constant<0, 0, units::second>{});
+    select(tensor_parallel > symbols::number<1>, all_reduce_bytes / (hardware::link_bandwidth / symbols::number<2>),
+           constant<0, 0, units::second>{});
 
 /// Step time with every component at its roofline and nothing fitted: projections and MLP, then prefill attention, then
 /// decode attention, then the KV write. They run one after the other on one stream.
-inline constexpr auto roofline_step_time =
-    roofline(step_gemm) + roofline(prefill_attention) + roofline(decode_attention) +
-    kv_write.bytes / hardware::hbm_bandwidth;
+inline constexpr auto roofline_step_time = roofline(step_gemm) + roofline(prefill_attention) +
+                                           roofline(decode_attention) + kv_write.bytes / hardware::hbm_bandwidth;
 
 /// The weakest floor, which surely holds for any pass over at least one token: the time to read from memory, once, the
 /// weights that the pass must touch, and nothing else. 0 for a step without tokens. Nothing measured on the GPU can be

@@ -7,8 +7,7 @@
 namespace rafter {
 
 /// What a component of a step has to do on one rank: FLOP and bytes moved, as expressions.
-template <expression Flops, expression Bytes>
-struct work_of {
+template <expression Flops, expression Bytes> struct work_of {
   static_assert(Flops::dimension_v == units::flop, "rafter: the first part of work is in FLOP");
   static_assert(Bytes::dimension_v == units::byte, "rafter: the second part of work is in bytes");
   [[no_unique_address]] Flops flops;
@@ -24,10 +23,7 @@ concept work = requires(W w) {
 };
 
 /// Two pieces of work done one after the other, or by one kernel.
-template <work A, work B>
-constexpr auto operator+(A a, B b) {
-  return work_of{a.flops + b.flops, a.bytes + b.bytes};
-}
+template <work A, work B> constexpr auto operator+(A a, B b) { return work_of{a.flops + b.flops, a.bytes + b.bytes}; }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Work of a decoder's forward pass on one tensor-parallel rank, 2 FLOP per multiply-add. Softmax, norms, rotary
@@ -40,8 +36,7 @@ constexpr auto operator+(A a, B b) {
 /// The symbols of the formulas below.
 namespace analytical::symbols {
 using namespace rafter::architecture;
-template <std::int64_t N>
-inline constexpr constant<N, 0> number{};
+template <std::int64_t N> inline constexpr constant<N, 0> number{};
 
 /// 2 FLOP for each multiply-add of one token with one weight.
 inline constexpr constant<2, 0, units::flop_per_token> two_flop_per_token{};
@@ -94,8 +89,8 @@ constexpr auto projections_and_mlp(expression auto tokens) {
                              number<3> * intermediate * experts_per_token + number<3> * shared_intermediate) /
                                 tensor_parallel) *
       (tokens * per_token);
-  return work_of{flops, select(tokens > constant<0, 0, units::token>{}, weights + activations,
-                               constant<0, 0, units::byte>{})};
+  return work_of{
+      flops, select(tokens > constant<0, 0, units::token>{}, weights + activations, constant<0, 0, units::byte>{})};
 }
 
 /// Bytes of the weights that any pass over at least one token must read once: every layer's projections and k experts
@@ -112,38 +107,28 @@ inline constexpr auto least_weight_bytes = [] {
 
 /// Token pairs of causal prefill attention, Σ n·c + n(n+1)/2 over the prefill requests [token²]. A step record may
 /// carry it; else it is reduced from the requests.
-struct prefill_attention_pairs_t
-    : observable<"prefill_attention_pairs", dimension{.token = 2}, level::step> {
-  using definition = reduction<operation::reduce_sum, request_domain::prefill,
-                               decltype(new_tokens * context_tokens +
-                                        new_tokens * (new_tokens + one_token) / constant<2, 0>{})>;
+struct prefill_attention_pairs_t : observable<"prefill_attention_pairs", dimension{.token = 2}, level::step> {
+  using definition =
+      reduction<operation::reduce_sum, request_domain::prefill,
+                decltype(new_tokens * context_tokens + new_tokens * (new_tokens + one_token) / constant<2, 0>{})>;
   template <class Record>
-    requires requires(const Record& record) { record.prefill_attention_pairs; }
-  static constexpr double read(const Record& record) {
-    return static_cast<double>(record.prefill_attention_pairs);
-  }
+  requires requires(const Record& record) { record.prefill_attention_pairs; }
+  static constexpr double read(const Record& record) { return static_cast<double>(record.prefill_attention_pairs); }
 };
 inline constexpr prefill_attention_pairs_t prefill_attention_pairs{};
-template <>
-struct detail::named_aggregate<prefill_attention_pairs_t::definition> {
+template <> struct detail::named_aggregate<prefill_attention_pairs_t::definition> {
   using type = prefill_attention_pairs_t;
 };
 
 /// KV entries that prefill attention reads, Σ c + n over the prefill requests [token].
 struct prefill_kv_sum_t : observable<"prefill_kv_sum", units::token, level::step> {
-  using definition =
-      reduction<operation::reduce_sum, request_domain::prefill, decltype(context_tokens + new_tokens)>;
+  using definition = reduction<operation::reduce_sum, request_domain::prefill, decltype(context_tokens + new_tokens)>;
   template <class Record>
-    requires requires(const Record& record) { record.prefill_kv_sum; }
-  static constexpr double read(const Record& record) {
-    return static_cast<double>(record.prefill_kv_sum);
-  }
+  requires requires(const Record& record) { record.prefill_kv_sum; }
+  static constexpr double read(const Record& record) { return static_cast<double>(record.prefill_kv_sum); }
 };
 inline constexpr prefill_kv_sum_t prefill_kv_sum{};
-template <>
-struct detail::named_aggregate<prefill_kv_sum_t::definition> {
-  using type = prefill_kv_sum_t;
-};
+template <> struct detail::named_aggregate<prefill_kv_sum_t::definition> { using type = prefill_kv_sum_t; };
 
 namespace analytical {
 
@@ -163,19 +148,17 @@ inline constexpr auto prefill_attention = [] {
 /// FLOP: 4·L·(H/tp)·h·Σkv. Bytes: L·Σ[2(K/tp)h·c·kv + 2(H/tp)h·a].
 inline constexpr auto decode_attention = [] {
   using namespace symbols;
-  return work_of{four_flop_per_pair * one_token * layers * ((heads / tensor_parallel) * head_dim) * kv_sum,
-                 number<2> * layers * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv *
-                         (kv_sum * per_token) +
-                     number<2> * layers * ((heads / tensor_parallel) * head_dim) * bytes_per_activation *
-                         decode_requests};
+  return work_of{
+      four_flop_per_pair * one_token * layers * ((heads / tensor_parallel) * head_dim) * kv_sum,
+      number<2> * layers * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv * (kv_sum * per_token) +
+          number<2> * layers * ((heads / tensor_parallel) * head_dim) * bytes_per_activation * decode_requests};
 }();
 
 /// Keys and values of all new tokens written to the cache: 2L(K/tp)h·c·T bytes.
 inline constexpr auto kv_write = [] {
   using namespace symbols;
-  return work_of{constant<0, 0, units::flop>{},
-                 number<2> * layers * ((kv_heads / tensor_parallel) * head_dim) * bytes_per_kv *
-                     (scheduled_tokens * per_token)};
+  return work_of{constant<0, 0, units::flop>{}, number<2> * layers * ((kv_heads / tensor_parallel) * head_dim) *
+                                                    bytes_per_kv * (scheduled_tokens * per_token)};
 }();
 
 /// LM head for `sequences` sampled sequences: 2·S·d·V/tp FLOP; b·d·V/tp bytes where S > 0.

@@ -7,8 +7,7 @@ namespace rafter {
 
 /// Always false, but prints its tags: `static_assert(satisfied<needs_observable<"kv_sum">, …>, "rafter: …")` makes
 /// both compilers show the tags, so that the first line of an error names the fact, the place and the type.
-template <class... Tags>
-inline constexpr bool satisfied = sizeof...(Tags) == ~std::size_t{0};
+template <class... Tags> inline constexpr bool satisfied = sizeof...(Tags) == ~std::size_t{0};
 
 // The vocabulary of the tags. Declared, never defined: they exist to be read in a message.
 template <fixed_string Name> struct needs_observable;

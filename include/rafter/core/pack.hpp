@@ -28,29 +28,22 @@ typedef double pack __attribute__((vector_size(pack_width * sizeof(double))));
 /// The result of comparing packs: all bits set where true.
 typedef std::int64_t pack_bits __attribute__((vector_size(pack_width * sizeof(double))));
 
-template <class T>
-inline constexpr bool is_pack = std::is_same_v<std::remove_cvref_t<T>, pack>;
+template <class T> inline constexpr bool is_pack = std::is_same_v<std::remove_cvref_t<T>, pack>;
 
 /// How many rows a value type carries: 1 for `double`, `pack_width` for `pack`.
-template <class T>
-inline constexpr std::size_t lanes = is_pack<T> ? pack_width : 1;
+template <class T> inline constexpr std::size_t lanes = is_pack<T> ? pack_width : 1;
 
 /// Reads `lanes<V>` consecutive doubles (no alignment needed).
-template <class V>
-RAFTER_ALWAYS_INLINE V load(const double* from) {
+template <class V> RAFTER_ALWAYS_INLINE V load(const double* from) {
   V value;
   std::memcpy(&value, from, sizeof(V));
   return value;
 }
 
-template <class V>
-RAFTER_ALWAYS_INLINE void store(double* to, V value) {
-  std::memcpy(to, &value, sizeof(V));
-}
+template <class V> RAFTER_ALWAYS_INLINE void store(double* to, V value) { std::memcpy(to, &value, sizeof(V)); }
 
 /// The same value in every lane.
-template <class V>
-RAFTER_ALWAYS_INLINE constexpr V broadcast(double value) {
+template <class V> RAFTER_ALWAYS_INLINE constexpr V broadcast(double value) {
   if constexpr (is_pack<V>) {
     return value - V{};
   } else {
@@ -59,8 +52,7 @@ RAFTER_ALWAYS_INLINE constexpr V broadcast(double value) {
 }
 
 /// Lane by lane: `condition ? yes : no`, where condition came from comparing two `V`.
-template <class Condition, class V>
-RAFTER_ALWAYS_INLINE constexpr V choose(Condition condition, V yes, V no) {
+template <class Condition, class V> RAFTER_ALWAYS_INLINE constexpr V choose(Condition condition, V yes, V no) {
   return condition ? yes : no;
 }
 

@@ -17,14 +17,15 @@
 namespace rafter {
 
 /// A step time that is a formula without parameters.
-template <class Expression>
-class analytical_predictor {
+template <class Expression> class analytical_predictor {
   using set = feature_set<feature<"step_time", Expression>>;
 
  public:
   explicit analytical_predictor(std::size_t rows) : rows_(rows) {}
 
-  fit_summary summary() const { return {.rows = rows_, .parameters = 0, .identifiable = 0, .status = "nothing fitted"}; }
+  fit_summary summary() const {
+    return {.rows = rows_, .parameters = 0, .identifiable = 0, .status = "nothing fitted"};
+  }
 
   template <class Schema>
   RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
@@ -53,10 +54,10 @@ class analytical_predictor {
 };
 
 /// A formula as an estimator: nothing is fitted. `analytical_model<analytical::roofline_step_time>` is `roofline0`.
-template <auto Expression>
-struct analytical_model {
+template <auto Expression> struct analytical_model {
   using expression_type = std::remove_cvref_t<decltype(Expression)>;
-  static_assert(expression_type::dimension_v == units::second, "rafter: a step-time model is an expression in seconds");
+  static_assert(expression_type::dimension_v == units::second,
+                "rafter: a step-time model is an expression in seconds");
   static_assert(detail::first_observed_after<expression_type>().empty(),
                 "rafter: a step-time model reads an observable that is known only after the step");
 
@@ -65,8 +66,7 @@ struct analytical_model {
     return detail::first_identity_of<expression_type>(name_of(axis));
   }
   static constexpr bool fitted_per(group) { return false; }
-  template <class Schema>
-  static constexpr std::string_view missing_on() {
+  template <class Schema> static constexpr std::string_view missing_on() {
     return detail::first_missing<expression_type, detail::dataset_binding<Schema>>();
   }
 

@@ -52,8 +52,7 @@ concept estimator_on = requires(const Data& data, const row_set& rows) {
 
 namespace detail {
 /// The short name that programs and reports use: `label` where the estimator has one, else its description.
-template <class E>
-std::string label_of() {
+template <class E> std::string label_of() {
   if constexpr (requires { E::label; }) {
     return std::string(E::label);
   } else {

@@ -33,15 +33,13 @@ using linear_plan =
                                           std::remove_cvref_t<decltype(Objective::root_weight(target_t{}))>>;
 
 /// Is output k of the plan the same for all steps of a deployment?
-template <class Plan>
-constexpr bool uniform_output(std::size_t k) {
+template <class Plan> constexpr bool uniform_output(std::size_t k) {
   return Plan::tape.code[static_cast<std::size_t>(Plan::tape.outputs[k])].varies <= level::deployment;
 }
 
 /// What a linear fit needs of its rows, streamed from columns through one plan: features, label, root of the weight.
 /// The feature matrix is never formed: packs of rows go through a tile of a few kilobytes into sums of products.
-template <class Features, class Objective, class Schema>
-class linear_rows final : public design {
+template <class Features, class Objective, class Schema> class linear_rows final : public design {
   using plan_type = linear_plan<Features, Objective, Schema>;
   using evaluation = column_evaluation<plan_type, Schema>;
   using run = typename evaluation::run;
@@ -180,11 +178,11 @@ class linear_rows final : public design {
   static std::array<double, features> uniform_values(const slots_type& slots) {
     std::array<double, features> values{};
     [&]<std::size_t... K>(std::index_sequence<K...>) {
-      ((values[K] = uniform(K) ? run::template operand<double, uniform(K) ? plan_type::tape.outputs[K] : -1>(
-                                     slots.data(), nullptr)
-                               : 0.0),
+      ((values[K] = uniform(K)                                                 ? run::template operand < double,
+        uniform(K) ? plan_type::tape.outputs[K] : -1 > (slots.data(), nullptr) : 0.0),
        ...);
-    }(std::make_index_sequence<features>{});
+    }
+    (std::make_index_sequence<features>{});
     return values;
   }
 
@@ -217,7 +215,8 @@ class linear_rows final : public design {
         }
       };
       (put(std::integral_constant<std::size_t, K>{}), ...);
-    }(std::make_index_sequence<features + 1>{});
+    }
+    (std::make_index_sequence<features + 1>{});
     if (row + pack_width > end) [[unlikely]] {  // lanes of other rows, or of padding
       for (std::size_t column = 0; column < varying + 2; ++column) {
         for (std::size_t lane = end - row; lane < pack_width; ++lane) to[column * pack_width + lane] = 0.0;
@@ -270,8 +269,7 @@ class linear_rows final : public design {
 };
 
 /// Can a record or schema feed the features and the base that the objective's predictions are relative to?
-template <class Features, class Objective, class Binding>
-struct linear_needs {
+template <class Features, class Objective, class Binding> struct linear_needs {
   using base_type = std::remove_cvref_t<decltype(Objective::base())>;
   /// The first observable that is lacking, or an empty view.
   static constexpr std::string_view missing() {
@@ -288,8 +286,7 @@ struct linear_needs {
 };
 
 /// The rows of one fold of a wider design.
-template <class Rows>
-class fold_rows final : public design {
+template <class Rows> class fold_rows final : public design {
  public:
   fold_rows(const Rows& all, const row_set& rows) : all_(all), rows_(rows) {}
   std::size_t rows() const override { return rows_.size(); }
@@ -303,13 +300,11 @@ class fold_rows final : public design {
 
 }  // namespace detail
 
-template <auto Features, linear_solver Solver, class Objective>
-struct linear;
+template <auto Features, linear_solver Solver, class Objective> struct linear;
 
 /// A linear predictor bound to one deployment and to a type of step records: what depends on the deployment alone is
 /// folded into the intercept. Predicts without allocating; the same bits as the predictor's column evaluation.
-template <class Features, class Objective, class Deployment, class Record>
-class bound_linear {
+template <class Features, class Objective, class Deployment, class Record> class bound_linear {
   using binding = detail::record_binding<Deployment, Record>;
   using plan_type = typename Features::template plan_with<binding, std::remove_cvref_t<decltype(Objective::base())>>;
   using run = detail::executor<plan_type>;
@@ -319,12 +314,12 @@ class bound_linear {
       : coefficients_(coefficients), offset_(intercept) {
     run::bind(slots_.data(), deployment);
     [&]<std::size_t... K>(std::index_sequence<K...>) {
-      ((uniform(K) ? void(offset_ += coefficients_[K] *
-                                     run::template operand<double, uniform(K) ? plan_type::tape.outputs[K] : -1>(
-                                         slots_.data(), nullptr))
+      ((uniform(K) ? void(offset_ += coefficients_[K] * run::template operand < double,
+                          uniform(K) ? plan_type::tape.outputs[K] : -1 > (slots_.data(), nullptr))
                    : void()),
        ...);
-    }(std::make_index_sequence<Features::size>{});
+    }
+    (std::make_index_sequence<Features::size>{});
   }
 
   seconds operator()(const Record& record) const {
@@ -350,8 +345,7 @@ class bound_linear {
 };
 
 /// A fitted linear model over a feature set.
-template <class Features, class Objective>
-class linear_predictor {
+template <class Features, class Objective> class linear_predictor {
  public:
   /// @param choice  what the fit chose by itself (a penalty), in words; may be empty
   linear_predictor(linear_solution solution, bool has_intercept, std::string choice = {})
@@ -388,12 +382,12 @@ class linear_predictor {
         double offset = solution_.intercept;
         [&]<std::size_t... K>(std::index_sequence<K...>) {
           ((uniform<plan_type>(K)
-                ? void(offset += coefficients_[K] *
-                                 run::template operand<double, uniform<plan_type>(K) ? plan_type::tape.outputs[K] : -1>(
-                                     slots.data(), nullptr))
+                ? void(offset += coefficients_[K] * run::template operand < double,
+                       uniform<plan_type>(K) ? plan_type::tape.outputs[K] : -1 > (slots.data(), nullptr))
                 : void()),
            ...);
-        }(std::make_index_sequence<Features::size>{});
+        }
+        (std::make_index_sequence<Features::size>{});
         for (std::size_t row = range.begin; row < range.end; row += pack_width) {
           pack partial[4] = {pack{}, pack{}, pack{}, pack{}};
           pack base = broadcast<pack>(1.0);
@@ -415,8 +409,7 @@ class linear_predictor {
   }
 
   /// Everything that depends on the deployment computed once; the result predicts records of type `Record`.
-  template <class Record, class Deployment>
-  auto bind(const Deployment& deployment) const {
+  template <class Record, class Deployment> auto bind(const Deployment& deployment) const {
     using binding = detail::record_binding<Deployment, Record>;
     using needs = detail::linear_needs<Features, Objective, binding>;
     needs::require();
@@ -431,10 +424,7 @@ class linear_predictor {
   }
 
  private:
-  template <class Plan>
-  static constexpr bool uniform(std::size_t k) {
-    return detail::uniform_output<Plan>(k);
-  }
+  template <class Plan> static constexpr bool uniform(std::size_t k) { return detail::uniform_output<Plan>(k); }
 
   linear_solution solution_;
   std::array<double, Features::size> coefficients_{};
@@ -446,8 +436,7 @@ class linear_predictor {
 /// `Objective`), fitted by `Solver` from sums of products that are streamed from the columns.
 ///
 ///   using ridge30 = linear<catalog::study30, ridge<1>>;
-template <auto Features, linear_solver Solver, class Objective = objective::squared>
-struct linear {
+template <auto Features, linear_solver Solver, class Objective = objective::squared> struct linear {
   using features = typename std::remove_cvref_t<decltype(Features)>::set_type;
   using objective_type = Objective;
 
@@ -458,19 +447,18 @@ struct linear {
   }
   static constexpr std::string_view reads_identity(group axis) {
     const std::string_view of_features = features::identity_feature(name_of(axis));
-    return of_features.empty() ? detail::first_identity_of<std::remove_cvref_t<decltype(Objective::base())>>(name_of(axis))
-                               : of_features;
+    return of_features.empty()
+               ? detail::first_identity_of<std::remove_cvref_t<decltype(Objective::base())>>(name_of(axis))
+               : of_features;
   }
   static constexpr bool fitted_per(group) { return false; }
   /// The first observable that a schema lacks for this estimator, or an empty view.
-  template <class Schema>
-  static constexpr std::string_view missing_on() {
+  template <class Schema> static constexpr std::string_view missing_on() {
     return detail::linear_needs<features, Objective, detail::dataset_binding<Schema>>::missing();
   }
 
   /// @throws fit_error on no rows, or a feature that is not a finite number (named, with the row)
-  template <class Schema>
-  RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows) {
+  template <class Schema> RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows) {
     require<Schema>();
     if constexpr (missing_on<Schema>().empty()) {
       const detail::linear_rows<features, Objective, Schema> all(data, rows);
@@ -546,8 +534,7 @@ struct linear {
   }
 
  private:
-  template <class Schema>
-  static constexpr void require() {
+  template <class Schema> static constexpr void require() {
     detail::linear_needs<features, Objective, detail::dataset_binding<Schema>>::require();
   }
   RAFTER_COLD static auto solve(const normal_equations& equations, const design& rows) {

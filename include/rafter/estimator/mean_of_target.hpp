@@ -60,13 +60,9 @@ struct mean_of_target {
   static std::string name() { return "mean of the training target"; }
   static constexpr std::string_view reads_identity(group) { return {}; }
   static constexpr bool fitted_per(group) { return false; }
-  template <class Schema>
-  static constexpr std::string_view missing_on() {
-    return {};
-  }
+  template <class Schema> static constexpr std::string_view missing_on() { return {}; }
 
-  template <class Schema>
-  static mean_predictor fit(const dataset<Schema>& data, const row_set& rows) {
+  template <class Schema> static mean_predictor fit(const dataset<Schema>& data, const row_set& rows) {
     if (rows.empty()) throw fit_error("no rows to fit on");
     mean_predictor fitted;
     const auto target = data.target();

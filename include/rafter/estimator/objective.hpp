@@ -25,10 +25,7 @@ struct squared {
   static constexpr auto label(expression auto target) { return magnitude(target); }
   static constexpr auto root_weight(expression auto) { return detail::one; }
   static constexpr auto base() { return detail::one_second; }
-  template <class V>
-  static constexpr V predict(V value, V) {
-    return value;
-  }
+  template <class V> static constexpr V predict(V value, V) { return value; }
 };
 
 /// Squared relative error, (prediction / time − 1)²: each row weighs 1/time².
@@ -38,16 +35,12 @@ struct relative {
   static constexpr auto label(expression auto target) { return magnitude(target); }
   static constexpr auto root_weight(expression auto target) { return detail::one / magnitude(target); }
   static constexpr auto base() { return detail::one_second; }
-  template <class V>
-  static constexpr V predict(V value, V) {
-    return value;
-  }
+  template <class V> static constexpr V predict(V value, V) { return value; }
 };
 
 /// Squared error of log(time / base); predictions are base · exp(value), so always positive. `Base` is a time: an
 /// expression of what is known before the step.
-template <auto Base>
-struct log_ratio_to {
+template <auto Base> struct log_ratio_to {
   using base_type = std::remove_cvref_t<decltype(Base)>;
   static_assert(base_type::dimension_v == units::second, "rafter: the base of a log ratio is a time");
   static_assert(rafter::detail::first_observed_after<base_type>().empty(),
@@ -57,10 +50,7 @@ struct log_ratio_to {
   static constexpr auto label(expression auto target) { return log(target / Base); }
   static constexpr auto root_weight(expression auto) { return detail::one; }
   static constexpr auto base() { return Base; }
-  template <class V>
-  static constexpr V predict(V value, V base_value) {
-    return base_value * exp(value);
-  }
+  template <class V> static constexpr V predict(V value, V base_value) { return base_value * exp(value); }
 };
 
 /// Squared error of log(time).

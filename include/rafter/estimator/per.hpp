@@ -14,8 +14,7 @@
 namespace rafter {
 
 /// One fitted predictor per label of an axis.
-template <group Axis, class Predictor>
-class per_predictor {
+template <group Axis, class Predictor> class per_predictor {
  public:
   void add(std::string label, Predictor fitted) { parts_.emplace_back(std::move(label), std::move(fitted)); }
   const std::vector<std::pair<std::string, Predictor>>& parts() const { return parts_; }
@@ -69,21 +68,18 @@ class per_predictor {
 
 /// The same estimator fitted separately on the rows of each label of an axis: `per<group::model, ridge30>`. It can say
 /// nothing of a label that it was not fitted on, so it does not compile under a split that holds that axis out.
-template <group Axis, class Estimator>
-struct per {
+template <group Axis, class Estimator> struct per {
   static std::string name() { return Estimator::name() + ", one per " + std::string(name_of(Axis)); }
   static constexpr std::string_view reads_identity(group axis) {
     return axis == Axis ? std::string_view{} : Estimator::reads_identity(axis);
   }
   static constexpr bool fitted_per(group axis) { return axis == Axis || Estimator::fitted_per(axis); }
-  template <class Schema>
-  static constexpr std::string_view missing_on() {
+  template <class Schema> static constexpr std::string_view missing_on() {
     return Estimator::template missing_on<Schema>();
   }
 
   /// @throws fit_error on no rows, or naming the label whose fit cannot be made
-  template <class Schema>
-  static auto fit(const dataset<Schema>& data, const row_set& rows) {
+  template <class Schema> static auto fit(const dataset<Schema>& data, const row_set& rows) {
     if (rows.empty()) throw fit_error("no rows to fit on");
     using predictor = decltype(Estimator::fit(data, rows));
     per_predictor<Axis, predictor> fitted;

@@ -30,29 +30,25 @@ template <fixed_string Axis> struct nothing_is_fitted_for_a_held_out_label_of;
 
 namespace detail {
 
-template <class E, group Axis>
-struct identity_name {
+template <class E, group Axis> struct identity_name {
   static constexpr std::string_view value = E::reads_identity(Axis);
 };
-template <group Axis>
-struct axis_name {
-  static constexpr std::string_view value = name_of(Axis);
-};
+template <group Axis> struct axis_name { static constexpr std::string_view value = name_of(Axis); };
 
 template <class E, class Split, group Axis>
 inline constexpr bool leaks = holds_out<Split, Axis> && !E::reads_identity(Axis).empty();
 template <class E, class Split, group Axis>
-inline constexpr bool cannot_transfer = holds_out<Split, Axis> && E::fitted_per(Axis);
+inline constexpr bool cannot_transfer = holds_out<Split, Axis>&& E::fitted_per(Axis);
 
-template <class E, class Split, group Axis>
-constexpr void refuse_leak() {
+template <class E, class Split, group Axis> constexpr void refuse_leak() {
   if constexpr (leaks<E, Split, Axis>) {
-    static_assert(satisfied<identifies_the_held_out_axis<name_constant<identity_name<E, Axis>>>, in_estimator<E>,
-                            under_split<Split>>,
-                  "rafter: this feature identifies the groups that the split holds out; say without_identity<axis>(set)");
+    static_assert(
+        satisfied<identifies_the_held_out_axis<name_constant<identity_name<E, Axis>>>, in_estimator<E>,
+                  under_split<Split>>,
+        "rafter: this feature identifies the groups that the split holds out; say without_identity<axis>(set)");
   } else if constexpr (cannot_transfer<E, Split, Axis>) {
-    static_assert(satisfied<nothing_is_fitted_for_a_held_out_label_of<name_constant<axis_name<Axis>>>, in_estimator<E>,
-                            under_split<Split>>,
+    static_assert(satisfied<nothing_is_fitted_for_a_held_out_label_of<name_constant<axis_name<Axis>>>,
+                            in_estimator<E>, under_split<Split>>,
                   "rafter: this estimator fits one model per group of the axis that the split holds out, so it has "
                   "nothing to say of a held-out group");
   }
@@ -63,14 +59,12 @@ constexpr void each_axis(Function&& function, std::index_sequence<Axis...>) {
   (function.template operator()<static_cast<group>(Axis)>(), ...);
 }
 
-template <class E, class Split>
-constexpr void refuse_leaks() {
+template <class E, class Split> constexpr void refuse_leaks() {
   each_axis([]<group Axis>() { refuse_leak<E, Split, Axis>(); }, std::make_index_sequence<group_axes>{});
 }
 
 /// Why `evaluate` would not compile for this estimator under this split, or an empty text.
-template <class E, class Split>
-constexpr bool leak_free() {
+template <class E, class Split> constexpr bool leak_free() {
   bool free_of_leaks = true;
   each_axis(
       [&]<group Axis>() {
@@ -93,8 +87,7 @@ struct evaluate_options {
 };
 
 /// The predictors that an estimator learned, one per fold, with their results.
-template <class Predictor>
-struct evaluated {
+template <class Predictor> struct evaluated {
   predictor_result result;
   std::vector<Predictor> fitted;  ///< in the order of the folds
 };
@@ -186,8 +179,7 @@ auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& fol
 }
 
 /// What a report says of the data, before any predictor.
-template <dataset_schema Schema>
-RAFTER_COLD evaluation_report describe_data(const dataset<Schema>& data) {
+template <dataset_schema Schema> RAFTER_COLD evaluation_report describe_data(const dataset<Schema>& data) {
   evaluation_report report;
   report.source = data.source();
   report.schema = std::string(Schema::name);
@@ -220,8 +212,7 @@ RAFTER_COLD std::vector<fold> checked_folds(const dataset<Schema>& data, const S
 }
 
 /// An evaluation with the predictors that were fitted for it: `report.fit<ridge30>("llama-2-7b").solution()`.
-template <class Schema, class... Estimators>
-struct evaluation : evaluation_report {
+template <class Schema, class... Estimators> struct evaluation : evaluation_report {
   template <class E>
   using predictor_of = std::remove_cvref_t<decltype(E::fit(std::declval<const dataset<Schema>&>(), row_set{}))>;
 
@@ -229,8 +220,7 @@ struct evaluation : evaluation_report {
 
   /// The predictor that an estimator learned for the fold that holds `held_out` out.
   /// @throws evaluation_error when there is no such fold
-  template <class Estimator>
-  const auto& fit(std::string_view held_out) const {
+  template <class Estimator> const auto& fit(std::string_view held_out) const {
     constexpr std::size_t index = [] {
       std::size_t at = 0;
       std::size_t found = sizeof...(Estimators);
@@ -269,7 +259,8 @@ RAFTER_COLD auto evaluate(const dataset<Schema>& data, const Split& split, const
     };
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (one.template operator()<std::tuple_element_t<I, std::tuple<Estimators...>>>(std::get<I>(report.fitted)), ...);
-    }(std::make_index_sequence<sizeof...(Estimators)>{});
+    }
+    (std::make_index_sequence<sizeof...(Estimators)>{});
     return report;
   }
 }

@@ -16,10 +16,14 @@ inline std::string html_of(const evaluation_report& given) {
   const auto safe = [](std::string_view text) {
     std::string out;
     for (const char c : text) {
-      if (c == '<') out += "&lt;";
-      else if (c == '>') out += "&gt;";
-      else if (c == '&') out += "&amp;";
-      else out += c;
+      if (c == '<')
+        out += "&lt;";
+      else if (c == '>')
+        out += "&gt;";
+      else if (c == '&')
+        out += "&amp;";
+      else
+        out += c;
     }
     return out;
   };
@@ -27,7 +31,8 @@ inline std::string html_of(const evaluation_report& given) {
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Step-time study</title><style>\n"
       "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}\n"
       "table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0 1.5rem}\n"
-      "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #d8dee4}th{border-bottom:2px solid #8c959f}\n"
+      "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #d8dee4}th{border-bottom:2px solid "
+      "#8c959f}\n"
       ".l{text-align:left}.verdict{padding:.6rem 1rem;border-left:4px solid #1a7f37;background:#f0fff4}\n"
       ".verdict.bad{border-color:#cf222e;background:#fff0f0}h2{margin-top:2rem}code{font-size:.9em}\n"
       "</style></head><body>\n<h1>Step-time study</h1>\n";
@@ -37,9 +42,11 @@ inline std::string html_of(const evaluation_report& given) {
   out += std::string("<h2>Plausibility of the target</h2>\n<p class=\"verdict") +
          (report.plausibility.plausible() ? "" : " bad") + "\">" + safe(report.plausibility.verdict()) + "</p>\n";
   if (report.plausibility.audited) out += audit_table(report.plausibility).html();
-  out += "<h2>Results</h2>\n<p>Errors of the test rows; the best worst fold first.</p>\n" + overview_table(report).html();
+  out += "<h2>Results</h2>\n<p>Errors of the test rows; the best worst fold first.</p>\n" +
+         overview_table(report).html();
   for (const predictor_result* one : by_worst_fold(report.results)) {
-    if (one->folds.empty()) out += "<p><b>" + safe(one->predictor) + "</b> was not evaluated: " + safe(one->refused) + "</p>\n";
+    if (one->folds.empty())
+      out += "<p><b>" + safe(one->predictor) + "</b> was not evaluated: " + safe(one->refused) + "</p>\n";
   }
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;

@@ -50,12 +50,13 @@ class coefficient_table {
   /// @param names, units  one per coefficient; @param intercept_unit  empty: the model has no intercept
   /// @throws error when the sizes disagree or the confidence is not in (0, 1)
   coefficient_table(const linear_solution& solution, const std::vector<std::string>& names,
-                    const std::vector<std::string>& units, const std::string& intercept_unit, double confidence = 0.95)
+                    const std::vector<std::string>& units, const std::string& intercept_unit,
+                    double confidence = 0.95)
       : confidence_(confidence), degrees_of_freedom_(solution.degrees_of_freedom), alpha_(solution.alpha) {
     const std::size_t p = solution.coefficients.size();
     if (names.size() != p || units.size() != p || solution.standard_errors.size() != p) {
-      throw error("rafter: coefficient table: " + std::to_string(p) + " coefficients, " + std::to_string(names.size()) +
-                  " names, " + std::to_string(units.size()) + " units, " +
+      throw error("rafter: coefficient table: " + std::to_string(p) + " coefficients, " +
+                  std::to_string(names.size()) + " names, " + std::to_string(units.size()) + " units, " +
                   std::to_string(solution.standard_errors.size()) + " standard errors");
     }
     if (!(confidence > 0.0 && confidence < 1.0)) {
@@ -98,8 +99,9 @@ class coefficient_table {
         made.add({one.name, one.unit, fmt::format("{:.4g}", one.coefficient), "undetermined", "", "", "",
                   one.name == "intercept" ? "" : fmt::format("{:.4g}", one.standardised)});
       } else {
-        made.add({one.name, one.unit, fmt::format("{:.4g}", one.coefficient), fmt::format("{:.2g}", one.standard_error),
-                  fmt::format("{:.2f}", one.t), one.p < 1e-4 ? fmt::format("{:.1e}", one.p) : fmt::format("{:.4f}", one.p),
+        made.add({one.name, one.unit, fmt::format("{:.4g}", one.coefficient),
+                  fmt::format("{:.2g}", one.standard_error), fmt::format("{:.2f}", one.t),
+                  one.p < 1e-4 ? fmt::format("{:.1e}", one.p) : fmt::format("{:.4f}", one.p),
                   fmt::format("{:.3g} … {:.3g}", one.low, one.high),
                   one.name == "intercept" ? "" : fmt::format("{:.4g}", one.standardised)});
       }
@@ -110,7 +112,8 @@ class coefficient_table {
   std::string text() const {
     std::string out = table().plain();
     out += fmt::format("  {:.6g} degrees of freedom", degrees_of_freedom_);
-    if (alpha_ > 0.0) out += fmt::format("; penalty {:g}: coefficients are biased towards 0, intervals do not know", alpha_);
+    if (alpha_ > 0.0)
+      out += fmt::format("; penalty {:g}: coefficients are biased towards 0, intervals do not know", alpha_);
     return out + "\n";
   }
   friend std::ostream& operator<<(std::ostream& to, const coefficient_table& table) { return to << table.text(); }
@@ -140,18 +143,15 @@ class coefficient_table {
     rows_.push_back(std::move(one));
   }
 
-  template <class Objective>
-  static constexpr dimension label_unit() {
+  template <class Objective> static constexpr dimension label_unit() {
     // A label is a number: seconds, or the logarithm of a ratio.
     return Objective::name == std::string_view("log ratio") ? units::none : units::second;
   }
   static std::string unit_text(dimension of) { return std::string(text_of(of).data); }
-  template <class Features>
-  static std::vector<std::string> names_of() {
+  template <class Features> static std::vector<std::string> names_of() {
     return {Features::names.begin(), Features::names.end()};
   }
-  template <class Features, class Objective>
-  static std::vector<std::string> units_of() {
+  template <class Features, class Objective> static std::vector<std::string> units_of() {
     std::vector<std::string> made;
     for (const dimension of : Features::dimensions) made.push_back(unit_text(label_unit<Objective>() / of));
     return made;

@@ -47,7 +47,7 @@ struct plausibility_report {
   bool audited = false;
   std::string why_not;  ///< the observable that the schema lacks, when it could not be audited
   std::string target;
-  std::string axis;     ///< what `groups` are labels of
+  std::string axis;  ///< what `groups` are labels of
   plausibility_group all;
   std::vector<plausibility_group> groups;
   std::vector<implausible_row> worst;  ///< lowest time / floor first; empty when no row is below
@@ -64,8 +64,8 @@ struct plausibility_report {
     std::snprintf(share.data(), share.size(), "%.2f", 100.0 * all.share_below());
     const std::string percentage = std::string(share.data()) + " %";
     if (plausible()) {
-      return "plausible as a target, but " + std::to_string(all.below) + " of " + std::to_string(all.rows) + " rows (" +
-             percentage + ") are below the floor: look at them";
+      return "plausible as a target, but " + std::to_string(all.below) + " of " + std::to_string(all.rows) +
+             " rows (" + percentage + ") are below the floor: look at them";
     }
     return "IMPLAUSIBLE: " + percentage + " of the rows are below the time to read the weights once; '" + target +
            "' cannot be the time of the forward pass";
@@ -73,12 +73,12 @@ struct plausibility_report {
 };
 
 namespace detail {
-template <class Schema>
-constexpr std::string_view floor_needs() {
+template <class Schema> constexpr std::string_view floor_needs() {
   return analytical_model<analytical::floor_time>::template missing_on<Schema>();
 }
 
-RAFTER_COLD inline plausibility_group audit_rows(std::string label, const std::vector<std::pair<double, double>>& times_and_floors) {
+RAFTER_COLD inline plausibility_group audit_rows(std::string label,
+                                                 const std::vector<std::pair<double, double>>& times_and_floors) {
   plausibility_group found{.label = std::move(label), .rows = times_and_floors.size()};
   if (times_and_floors.empty()) return found;
   std::vector<double> ratios;
@@ -130,7 +130,8 @@ RAFTER_COLD plausibility_report plausibility(const dataset<Schema>& data, std::s
     const std::size_t named = std::min(worst_rows, below.size());
     std::partial_sort(below.begin(), below.begin() + static_cast<std::ptrdiff_t>(named), below.end(),
                       [](const implausible_row& a, const implausible_row& b) {
-                        return a.time * b.floor < b.time * a.floor || (a.time * b.floor == b.time * a.floor && a.row < b.row);
+                        return a.time * b.floor < b.time * a.floor ||
+                               (a.time * b.floor == b.time * a.floor && a.row < b.row);
                       });
     report.worst.assign(below.begin(), below.begin() + static_cast<std::ptrdiff_t>(named));
     for (const group axis : {group::experiment, group::model}) {

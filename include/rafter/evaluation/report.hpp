@@ -28,7 +28,7 @@ struct predictor_result {
   std::string predictor;    ///< short name
   std::string description;  ///< what was fitted, in words
   std::vector<fold_result> folds;
-  std::string refused;      ///< why there are no folds: what the predictor needs and the data or the split denies
+  std::string refused;  ///< why there are no folds: what the predictor needs and the data or the split denies
 
   /// Fold with the largest MAPE (a fold with undefined errors is worse than any other); null without folds.
   const fold_result* worst() const {

@@ -54,10 +54,14 @@ class text_table {
     const auto text_in_html = [](std::string_view cell) {
       std::string text;
       for (const char c : cell) {
-        if (c == '<') text += "&lt;";
-        else if (c == '>') text += "&gt;";
-        else if (c == '&') text += "&amp;";
-        else text += c;
+        if (c == '<')
+          text += "&lt;";
+        else if (c == '>')
+          text += "&gt;";
+        else if (c == '&')
+          text += "&amp;";
+        else
+          text += c;
       }
       return text;
     };
@@ -79,8 +83,8 @@ class text_table {
  private:
   /// Columns of a terminal: continuation bytes of UTF-8 take none.
   static std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+    return static_cast<std::size_t>(std::count_if(
+        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
   }
   static std::string escaped(std::string_view cell) {
     std::string text;

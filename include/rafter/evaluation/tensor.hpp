@@ -47,8 +47,10 @@ struct named_metric {
   const char* name;
   double (*of)(const fold_result&);
 };
-#define RAFTER_ERROR_METRIC(name, member) \
-  named_metric { #name, [](const fold_result& f) { return f.errors.member; } }
+#define RAFTER_ERROR_METRIC(name, member)                       \
+  named_metric {                                                \
+#name, [](const fold_result& f) { return f.errors.member; } \
+  }
 inline constexpr std::array<named_metric, 21> fold_metrics{
     RAFTER_ERROR_METRIC(mape, mape),
     RAFTER_ERROR_METRIC(mspe_signed, mean_signed_percentage_error),
@@ -95,7 +97,8 @@ inline named_tensor tensor_of(const evaluation_report& report) {
     const auto& folds = report.results[p].folds;
     for (std::size_t f = folds.size(); f-- > 0;) {  // backwards: the first of equals stays
       const std::size_t at = named_tensor::index_in(made.folds, folds[f].held_out, "fold");
-      for (std::size_t m = 0; m < made.metrics.size(); ++m) made.values(p, at, m) = detail::fold_metrics[m].of(folds[f]);
+      for (std::size_t m = 0; m < made.metrics.size(); ++m)
+        made.values(p, at, m) = detail::fold_metrics[m].of(folds[f]);
     }
   }
   return made;

@@ -79,7 +79,8 @@ inline std::vector<const predictor_result*> by_worst_fold(const std::vector<pred
 }
 
 inline text_table overview_table(const evaluation_report& report) {
-  text_table table({"<predictor", "worst fold MAPE %", "<worst fold", "mean %", "median %", "parameters", "identifiable"});
+  text_table table(
+      {"<predictor", "worst fold MAPE %", "<worst fold", "mean %", "median %", "parameters", "identifiable"});
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
     table.add({one->predictor, percent(one->worst_mape()), one->worst()->held_out, percent(one->mean_mape()),
@@ -89,8 +90,8 @@ inline text_table overview_table(const evaluation_report& report) {
 }
 
 inline text_table fold_table(const predictor_result& result) {
-  text_table table({"<held out", "train", "test", "MAPE %", "MSPE (signed) %", "median %", "p90 %", "p99 %", "> 50 % off",
-                    "r", "<fit"});
+  text_table table({"<held out", "train", "test", "MAPE %", "MSPE (signed) %", "median %", "p90 %", "p99 %",
+                    "> 50 % off", "r", "<fit"});
   std::vector<const fold_result*> order;
   for (const fold_result& one : result.folds) order.push_back(&one);
   std::stable_sort(order.begin(), order.end(), [](const fold_result* a, const fold_result* b) {
@@ -145,7 +146,8 @@ inline std::string text_of(const evaluation_report& given) {
     if (!report.plausibility.worst.empty()) {
       out += "  lowest:";
       for (const implausible_row& row : report.plausibility.worst) {
-        out += fmt::format(" line {} ({} us, floor {} us);", row.line, microseconds(row.time), microseconds(row.floor));
+        out +=
+            fmt::format(" line {} ({} us, floor {} us);", row.line, microseconds(row.time), microseconds(row.floor));
       }
       out.back() = '\n';
     }
@@ -184,14 +186,15 @@ inline std::string markdown_of(const evaluation_report& given) {
   out += fmt::format("| | |\n|---|---|\n| data | {} |\n| rows | {} |\n| schema | {} |\n", report.source,
                      grouped(report.rows), report.schema);
   if (!report.digest.empty()) out += fmt::format("| content sha256 | `{}` |\n", report.digest);
-  out += fmt::format("| target | {} |\n| split | {}{} |\n\n", report.target, report.split,
-                     report.split_title.empty() || report.split_title == report.split ? ""
-                                                                                     : ": " + report.split_title);
+  out +=
+      fmt::format("| target | {} |\n| split | {}{} |\n\n", report.target, report.split,
+                  report.split_title.empty() || report.split_title == report.split ? "" : ": " + report.split_title);
   out += "## Plausibility\n\n**" + report.plausibility.verdict() + "**\n\n";
   if (report.plausibility.audited) {
     out += audit_table(report.plausibility).markdown() + "\n";
     for (const implausible_row& row : report.plausibility.worst) {
-      out += fmt::format("* line {}: {} us, floor {} us\n", row.line, microseconds(row.time), microseconds(row.floor));
+      out +=
+          fmt::format("* line {}: {} us, floor {} us\n", row.line, microseconds(row.time), microseconds(row.floor));
     }
     if (!report.plausibility.worst.empty()) out += "\n";
     if (report.idle_rows > 0) out += fmt::format("{} idle rows (no tokens) have no floor.\n\n", report.idle_rows);

@@ -33,8 +33,7 @@ struct tuning_score {
 };
 
 /// A ridge fit with the penalty that its training rows chose.
-template <class Features, class Objective>
-class tuned_predictor : public linear_predictor<Features, Objective> {
+template <class Features, class Objective> class tuned_predictor : public linear_predictor<Features, Objective> {
  public:
   tuned_predictor(linear_predictor<Features, Objective> fitted, std::vector<tuning_score> scores)
       : linear_predictor<Features, Objective>(std::move(fitted)), scores_(std::move(scores)) {}
@@ -112,15 +111,13 @@ struct tuned_ridge {
   }
   static constexpr std::string_view reads_identity(group axis) { return untuned::reads_identity(axis); }
   static constexpr bool fitted_per(group) { return false; }
-  template <class Schema>
-  static constexpr std::string_view missing_on() {
+  template <class Schema> static constexpr std::string_view missing_on() {
     return untuned::template missing_on<Schema>();
   }
 
   /// @throws fit_error when the inner split cannot be made of the rows (one group only, too few), when no penalty
   ///         predicts the inner folds with finite numbers, and as `linear` does
-  template <class Schema>
-  static auto fit(const dataset<Schema>& data, const row_set& rows) {
+  template <class Schema> static auto fit(const dataset<Schema>& data, const row_set& rows) {
     detail::linear_needs<features, Objective, detail::dataset_binding<Schema>>::require();
     if constexpr (missing_on<Schema>().empty()) {
       using fitted = linear_predictor<features, Objective>;
@@ -142,8 +139,8 @@ struct tuned_ridge {
         predicted.resize(actual.size());
         const detail::fold_rows second_pass(all, inner[f].train);
         for (tuning_score& one : scores) {
-          const fitted candidate(ridge_with{.alpha = one.alpha, .standard_errors = false}.solve(sums[f], &second_pass),
-                                 true);
+          const fitted candidate(
+              ridge_with{.alpha = one.alpha, .standard_errors = false}.solve(sums[f], &second_pass), true);
           candidate.predict(data, inner[f].test, std::span<double>(predicted));
           one.inner_mape.push_back(mape::evaluate(actual, predicted));
         }
@@ -153,7 +150,8 @@ struct tuned_ridge {
         one.score = score_of(one.inner_mape);
         if (std::isfinite(one.score) && (best == nullptr || one.score < best->score)) best = &one;
       }
-      if (best == nullptr) throw fit_error("no penalty predicts the inner folds of " + inner_name() + " with finite numbers");
+      if (best == nullptr)
+        throw fit_error("no penalty predicts the inner folds of " + inner_name() + " with finite numbers");
       const double alpha = best->alpha;
       std::string choice = "alpha " + detail::number_text(alpha) + " by nested " + inner_name();
       if (alpha == grid.front() || alpha == grid.back()) choice += ", the end of the grid";
@@ -165,8 +163,7 @@ struct tuned_ridge {
  private:
   static std::string inner_name() { return std::string(InnerSplit::name); }
 
-  template <class Schema>
-  static std::vector<fold> inner_folds(const dataset<Schema>& data, const row_set& rows) {
+  template <class Schema> static std::vector<fold> inner_folds(const dataset<Schema>& data, const row_set& rows) {
     if (rows.empty()) throw fit_error("no rows to fit on");
     try {
       const subset_view training(data, rows);

@@ -11,8 +11,7 @@ namespace rafter::detail {
 // Every fact is a variable per expression type, so that a part shared by many features is looked at once.
 
 constexpr std::string_view first_name() { return {}; }
-template <class... Rest>
-constexpr std::string_view first_name(std::string_view first, Rest... rest) {
+template <class... Rest> constexpr std::string_view first_name(std::string_view first, Rest... rest) {
   if constexpr (sizeof...(Rest) == 0) {
     return first;
   } else {
@@ -20,21 +19,17 @@ constexpr std::string_view first_name(std::string_view first, Rest... rest) {
   }
 }
 
-template <class E, class Binding>
-constexpr std::string_view find_missing();
+template <class E, class Binding> constexpr std::string_view find_missing();
 
 /// The name of the first observable that `Binding` cannot provide for expression E, or an empty view. A binding
 /// provides an observable that it reads, or whose definition it can provide, and a reduction whose requests it lists.
-template <class E, class Binding>
-inline constexpr std::string_view missing_in = find_missing<E, Binding>();
+template <class E, class Binding> inline constexpr std::string_view missing_in = find_missing<E, Binding>();
 
-template <class Binding, class... Es>
-constexpr std::string_view missing_in_any(expression_list<Es...>) {
+template <class Binding, class... Es> constexpr std::string_view missing_in_any(expression_list<Es...>) {
   return first_name(missing_in<Es, Binding>...);
 }
 
-template <class E, class Binding>
-constexpr std::string_view find_missing() {
+template <class E, class Binding> constexpr std::string_view find_missing() {
   if constexpr (leaf<E>) {
     if constexpr (E::operation_v == operation::constant) {
       return {};
@@ -52,26 +47,18 @@ constexpr std::string_view find_missing() {
   }
 }
 
-template <class E, class Binding>
-constexpr std::string_view first_missing() {
-  return missing_in<E, Binding>;
-}
-template <class E, class Binding>
-struct missing_name {
+template <class E, class Binding> constexpr std::string_view first_missing() { return missing_in<E, Binding>; }
+template <class E, class Binding> struct missing_name {
   static constexpr std::string_view value = missing_in<E, Binding>;
 };
 
-template <class E>
-constexpr std::string_view find_observed_after();
+template <class E> constexpr std::string_view find_observed_after();
 /// The first observable of E that is known only after the step, or an empty view.
-template <class E>
-inline constexpr std::string_view observed_after_in = find_observed_after<E>();
-template <class... Es>
-constexpr std::string_view observed_after_in_any(expression_list<Es...>) {
+template <class E> inline constexpr std::string_view observed_after_in = find_observed_after<E>();
+template <class... Es> constexpr std::string_view observed_after_in_any(expression_list<Es...>) {
   return first_name(observed_after_in<Es>...);
 }
-template <class E>
-constexpr std::string_view find_observed_after() {
+template <class E> constexpr std::string_view find_observed_after() {
   if constexpr (!leaf<E>) {
     return observed_after_in_any(typename E::arguments{});
   } else if constexpr (E::operation_v == operation::leaf) {
@@ -87,14 +74,8 @@ constexpr std::string_view find_observed_after() {
     return {};
   }
 }
-template <class E>
-constexpr std::string_view first_observed_after() {
-  return observed_after_in<E>;
-}
-template <class E>
-struct observed_after_name {
-  static constexpr std::string_view value = observed_after_in<E>;
-};
+template <class E> constexpr std::string_view first_observed_after() { return observed_after_in<E>; }
+template <class E> struct observed_after_name { static constexpr std::string_view value = observed_after_in<E>; };
 
 /// The first observable of E that identifies a group, and of which axis; empty views when none does.
 struct identity_found {
@@ -115,12 +96,9 @@ struct identities {
   }
 };
 
-template <class E>
-constexpr identities find_identities();
-template <class E>
-inline constexpr identities identities_in = find_identities<E>();
-template <class... Es>
-constexpr identities identities_in_any(expression_list<Es...>) {
+template <class E> constexpr identities find_identities();
+template <class E> inline constexpr identities identities_in = find_identities<E>();
+template <class... Es> constexpr identities identities_in_any(expression_list<Es...>) {
   identities all;
   const auto add = [&](const identities& some) {
     for (std::size_t i = 0; i < some.count; ++i) all.add(some.found[i]);
@@ -128,8 +106,7 @@ constexpr identities identities_in_any(expression_list<Es...>) {
   (add(identities_in<Es>), ...);
   return all;
 }
-template <class E>
-constexpr identities find_identities() {
+template <class E> constexpr identities find_identities() {
   if constexpr (!leaf<E>) {
     return identities_in_any(typename E::arguments{});
   } else {
@@ -146,8 +123,7 @@ constexpr identities find_identities() {
   }
 }
 /// The first observable of E that identifies a group of `axis`, or an empty view.
-template <class E>
-constexpr std::string_view first_identity_of(std::string_view axis) {
+template <class E> constexpr std::string_view first_identity_of(std::string_view axis) {
   for (std::size_t i = 0; i < identities_in<E>.count; ++i) {
     if (identities_in<E>.found[i].axis == axis) return identities_in<E>.found[i].name;
   }
@@ -160,6 +136,7 @@ namespace rafter {
 
 /// Can expression E be evaluated on what `Binding` binds?
 template <class E, class Binding>
-concept evaluable_on = expression<E> && detail::first_missing<std::remove_cvref_t<E>, Binding>().empty();
+concept evaluable_on = expression<E> && detail::first_missing<std::remove_cvref_t<E>, Binding>()
+.empty();
 
 }  // namespace rafter

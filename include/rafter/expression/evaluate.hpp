@@ -19,33 +19,54 @@ namespace rafter::detail {
 // instructions in the same order, so with -ffp-contract=off they give the same bits.
 // ---------------------------------------------------------------------------------------------------------------
 
-template <operation Op, int Detail, class V>
-RAFTER_ALWAYS_INLINE constexpr V apply(V a, V b, V c) {
+template <operation Op, int Detail, class V> RAFTER_ALWAYS_INLINE constexpr V apply(V a, V b, V c) {
   const V one = broadcast<V>(1.0);
   const V zero = broadcast<V>(0.0);
   using enum operation;
-  if constexpr (Op == negate) return -a;
-  else if constexpr (Op == square_root) return rafter::sqrt(a);
-  else if constexpr (Op == logarithm) return rafter::log(a);
-  else if constexpr (Op == logarithm_1p) return rafter::log1p(a);
-  else if constexpr (Op == exponential) return rafter::exp(a);
-  else if constexpr (Op == integer_power) return rafter::integer_power<Detail>(a);
-  else if constexpr (Op == add) return a + b;
-  else if constexpr (Op == subtract) return a - b;
-  else if constexpr (Op == multiply) return a * b;
-  else if constexpr (Op == divide) return a / b;
-  else if constexpr (Op == minimum) return choose(b < a, b, a);
-  else if constexpr (Op == maximum) return choose(a < b, b, a);
-  else if constexpr (Op == less) return choose(a < b, one, zero);
-  else if constexpr (Op == less_equal) return choose(a <= b, one, zero);
-  else if constexpr (Op == greater) return choose(a > b, one, zero);
-  else if constexpr (Op == greater_equal) return choose(a >= b, one, zero);
-  else if constexpr (Op == equal) return choose(a == b, one, zero);
-  else if constexpr (Op == not_equal) return choose(a != b, one, zero);
-  else if constexpr (Op == logical_and) return a * b;
-  else if constexpr (Op == logical_or) return choose(a < b, b, a);
-  else if constexpr (Op == logical_not) return one - a;
-  else if constexpr (Op == select) return choose(a != zero, b, c);
+  if constexpr (Op == negate)
+    return -a;
+  else if constexpr (Op == square_root)
+    return rafter::sqrt(a);
+  else if constexpr (Op == logarithm)
+    return rafter::log(a);
+  else if constexpr (Op == logarithm_1p)
+    return rafter::log1p(a);
+  else if constexpr (Op == exponential)
+    return rafter::exp(a);
+  else if constexpr (Op == integer_power)
+    return rafter::integer_power<Detail>(a);
+  else if constexpr (Op == add)
+    return a + b;
+  else if constexpr (Op == subtract)
+    return a - b;
+  else if constexpr (Op == multiply)
+    return a * b;
+  else if constexpr (Op == divide)
+    return a / b;
+  else if constexpr (Op == minimum)
+    return choose(b < a, b, a);
+  else if constexpr (Op == maximum)
+    return choose(a < b, b, a);
+  else if constexpr (Op == less)
+    return choose(a < b, one, zero);
+  else if constexpr (Op == less_equal)
+    return choose(a <= b, one, zero);
+  else if constexpr (Op == greater)
+    return choose(a > b, one, zero);
+  else if constexpr (Op == greater_equal)
+    return choose(a >= b, one, zero);
+  else if constexpr (Op == equal)
+    return choose(a == b, one, zero);
+  else if constexpr (Op == not_equal)
+    return choose(a != b, one, zero);
+  else if constexpr (Op == logical_and)
+    return a * b;
+  else if constexpr (Op == logical_or)
+    return choose(a < b, b, a);
+  else if constexpr (Op == logical_not)
+    return one - a;
+  else if constexpr (Op == select)
+    return choose(a != zero, b, c);
   else {
     static_assert(Op == ratio);
     return choose(b == zero, c, a / b);
@@ -53,8 +74,7 @@ RAFTER_ALWAYS_INLINE constexpr V apply(V a, V b, V c) {
 }
 
 /// The state of one reduction while the requests of a step go by.
-template <operation Op>
-struct accumulator {
+template <operation Op> struct accumulator {
   double first = 0.0;
   double sum = 0.0;
   double squares = 0.0;
@@ -102,15 +122,13 @@ struct accumulator {
 enum class part { deployment, step, request, reductions, columns };
 
 /// Executes `Plan`'s tape. Everything is forced inline: the value array must live in registers.
-template <class Plan>
-struct executor {
+template <class Plan> struct executor {
   using binding = typename Plan::binding;
   static constexpr const auto& tape = Plan::tape;
   static constexpr int size = static_cast<int>(Plan::size);
   using slot_array = std::array<double, static_cast<std::size_t>(tape.slots > 0 ? tape.slots : 1)>;
 
-  template <int I>
-  static constexpr const instruction& at = tape.code[static_cast<std::size_t>(I)];
+  template <int I> static constexpr const instruction& at = tape.code[static_cast<std::size_t>(I)];
 
   /// The instructions of a part, ascending: a template is made for these only. `Pass` counts passes over the requests.
   template <part Part, int Pass = 0>
@@ -150,14 +168,12 @@ struct executor {
     }
     return found;
   }();
-  template <part Part, int Pass = 0>
-  static constexpr auto indices() {
+  template <part Part, int Pass = 0> static constexpr auto indices() {
     return std::make_index_sequence<listed<Part, Pass>.size()>{};
   }
 
   /// The value of instruction I: a constant, a bound slot, or computed earlier.
-  template <class V, int I>
-  RAFTER_ALWAYS_INLINE static constexpr V operand(const double* slots, const V* values) {
+  template <class V, int I> RAFTER_ALWAYS_INLINE static constexpr V operand(const double* slots, const V* values) {
     if constexpr (I < 0) {
       return V{};
     } else if constexpr (at<I>.op == operation::constant) {
@@ -202,8 +218,7 @@ struct executor {
 
   /// Executes instruction I, which is no leaf. A select keeps one branch and computes both, but a costly function in a
   /// branch that no step of this deployment keeps is not called.
-  template <class V, int I>
-  RAFTER_ALWAYS_INLINE static constexpr V compute(const double* slots, const V* values) {
+  template <class V, int I> RAFTER_ALWAYS_INLINE static constexpr V compute(const double* slots, const V* values) {
     if constexpr (costly(at<I>.op) && at<I>.varies > level::deployment) {
       constexpr guard by = guard_of(I);
       if constexpr (by.condition >= 0) {
@@ -229,7 +244,8 @@ struct executor {
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
       const int order[] = {0, (bind_one<listed<part::deployment>[K]>(slots, deployment), 0)...};
       (void)order;
-    }(indices<part::deployment>());
+    }
+    (indices<part::deployment>());
   }
 
   // -- one step ----------------------------------------------------------------------------------------------------
@@ -244,7 +260,8 @@ struct executor {
   }
 
   template <int I, class Request>
-  RAFTER_ALWAYS_INLINE static constexpr void request_one(const double* slots, double* values, const Request& request) {
+  RAFTER_ALWAYS_INLINE static constexpr void request_one(const double* slots, double* values,
+                                                         const Request& request) {
     if constexpr (at<I>.op == operation::leaf) {
       values[I] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.request(request);
     } else {
@@ -277,7 +294,8 @@ struct executor {
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
       const int order[] = {0, (step_one<listed<part::step, Pass>[K]>(slots, values, record), 0)...};
       (void)order;
-    }(indices<part::step, Pass>());
+    }
+    (indices<part::step, Pass>());
     if constexpr (Pass < tape.phases) {
       pass<Pass>(slots, values, record, indices<part::request, Pass>(), indices<part::reductions, Pass>());
       phase<Pass + 1>(slots, values, record);
@@ -321,7 +339,8 @@ struct executor {
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
       const int order[] = {0, (column_one<listed<part::columns>[K], V>(slots, values, columns, row), 0)...};
       (void)order;
-    }(indices<part::columns>());
+    }
+    (indices<part::columns>());
     outputs<V>(slots, values, take);
   }
 
@@ -329,10 +348,12 @@ struct executor {
   template <class V, class Take>
   RAFTER_ALWAYS_INLINE static constexpr void outputs(const double* slots, const V* values, Take& take) {
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
-      const int order[] = {0, (take(std::integral_constant<int, static_cast<int>(K)>{},
-                                    operand<V, tape.outputs[K]>(slots, values)), 0)...};
+      const int order[] = {
+          0, (take(std::integral_constant<int, static_cast<int>(K)>{}, operand<V, tape.outputs[K]>(slots, values)),
+              0)...};
       (void)order;
-    }(std::make_index_sequence<Plan::outputs>{});
+    }
+    (std::make_index_sequence<Plan::outputs>{});
   }
   template <int Pass, class Take>
   RAFTER_ALWAYS_INLINE static constexpr void give_reductions(const double* values, Take& take) {
@@ -341,7 +362,8 @@ struct executor {
         constexpr const auto& found = listed<part::reductions, Pass>;
         const int order[] = {0, (take(std::integral_constant<int, found[R]>{}, values[found[R]]), 0)...};
         (void)order;
-      }(indices<part::reductions, Pass>());
+      }
+      (indices<part::reductions, Pass>());
       give_reductions<Pass + 1>(values, take);
     }
   }

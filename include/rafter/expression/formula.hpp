@@ -66,60 +66,102 @@ struct formula_writer {
 constexpr int precedence_of(operation op) {
   using enum operation;
   switch (op) {
-    case logical_or: return 1;
-    case logical_and: return 2;
-    case equal: case not_equal: case less: case less_equal: case greater: case greater_equal: return 3;
-    case add: case subtract: return 4;
-    case multiply: case divide: return 5;
-    case negate: case logical_not: return 6;
-    case integer_power: return 7;
-    default: return 8;
+    case logical_or:
+      return 1;
+    case logical_and:
+      return 2;
+    case equal:
+    case not_equal:
+    case less:
+    case less_equal:
+    case greater:
+    case greater_equal:
+      return 3;
+    case add:
+    case subtract:
+      return 4;
+    case multiply:
+    case divide:
+      return 5;
+    case negate:
+    case logical_not:
+      return 6;
+    case integer_power:
+      return 7;
+    default:
+      return 8;
   }
 }
 
 constexpr std::string_view symbol_of(operation op) {
   using enum operation;
   switch (op) {
-    case logical_or: return " || ";
-    case logical_and: return " && ";
-    case equal: return " == ";
-    case not_equal: return " != ";
-    case less: return " < ";
-    case less_equal: return " <= ";
-    case greater: return " > ";
-    case greater_equal: return " >= ";
-    case add: return " + ";
-    case subtract: return " - ";
-    case multiply: return "*";
-    case divide: return "/";
-    case negate: return "-";
-    case logical_not: return "!";
-    case square_root: return "sqrt";
-    case logarithm: return "log";
-    case logarithm_1p: return "log1p";
-    case exponential: return "exp";
-    case minimum: case reduce_minimum: return "min";
-    case maximum: case reduce_maximum: return "max";
-    case select: return "select";
-    case ratio: return "ratio";
-    case reduce_sum: return "sum";
-    case reduce_mean: return "mean";
-    case reduce_deviation: return "standard_deviation";
-    case reduce_count: return "count";
-    default: return "";
+    case logical_or:
+      return " || ";
+    case logical_and:
+      return " && ";
+    case equal:
+      return " == ";
+    case not_equal:
+      return " != ";
+    case less:
+      return " < ";
+    case less_equal:
+      return " <= ";
+    case greater:
+      return " > ";
+    case greater_equal:
+      return " >= ";
+    case add:
+      return " + ";
+    case subtract:
+      return " - ";
+    case multiply:
+      return "*";
+    case divide:
+      return "/";
+    case negate:
+      return "-";
+    case logical_not:
+      return "!";
+    case square_root:
+      return "sqrt";
+    case logarithm:
+      return "log";
+    case logarithm_1p:
+      return "log1p";
+    case exponential:
+      return "exp";
+    case minimum:
+    case reduce_minimum:
+      return "min";
+    case maximum:
+    case reduce_maximum:
+      return "max";
+    case select:
+      return "select";
+    case ratio:
+      return "ratio";
+    case reduce_sum:
+      return "sum";
+    case reduce_mean:
+      return "mean";
+    case reduce_deviation:
+      return "standard_deviation";
+    case reduce_count:
+      return "count";
+    default:
+      return "";
   }
 }
 
-template <class E>
-constexpr void write_formula(formula_writer& out, int parent);
+template <class E> constexpr void write_formula(formula_writer& out, int parent);
 
-template <class E, class... Rest>
-constexpr void write_list(formula_writer& out, expression_list<E, Rest...>) {
+template <class E, class... Rest> constexpr void write_list(formula_writer& out, expression_list<E, Rest...>) {
   write_formula<E>(out, 0);
   ((out.put(", "), write_formula<Rest>(out, 0)), ...);
 }
-template <class E>
-constexpr void write_unary(formula_writer& out, int own, expression_list<E>) {
+template <class E> constexpr void write_unary(formula_writer& out, int own, expression_list<E>) {
   write_formula<E>(out, own);
 }
 /// (a + b) + c needs no parentheses, a + (b + c) keeps them: evaluation order is part of the formula.
@@ -130,8 +172,7 @@ constexpr void write_binary(formula_writer& out, std::string_view symbol, int ow
   write_formula<B>(out, own + 1);
 }
 
-template <class E>
-constexpr void write_formula(formula_writer& out, int parent) {
+template <class E> constexpr void write_formula(formula_writer& out, int parent) {
   if constexpr (leaf<E>) {
     if constexpr (E::operation_v == operation::constant) {
       out.put_decimal(E::mantissa, E::exponent);
@@ -178,8 +219,7 @@ constexpr void write_formula(formula_writer& out, int parent) {
   }
 }
 
-template <class E>
-struct formula_text {
+template <class E> struct formula_text {
   static constexpr std::size_t size = [] {
     formula_writer counter;
     write_formula<E>(counter, 0);
@@ -196,8 +236,7 @@ struct formula_text {
 
 /// The expression as text, a constant of the program: `formula(prefill_tokens / scheduled_tokens)`. Parentheses show
 /// the order of evaluation; dimensions and changes of level are not shown.
-template <expression E>
-constexpr std::string_view formula(E) {
+template <expression E> constexpr std::string_view formula(E) {
   return {detail::formula_text<E>::text.data(), detail::formula_text<E>::size};
 }
 

@@ -36,18 +36,42 @@ constexpr std::string_view name_of(request_domain domain) {
 }
 
 enum class operation : std::uint8_t {
-  constant, leaf, input,                                               // leaves; `input` is a materialised column
-  negate, square_root, logarithm, logarithm_1p, exponential, integer_power, logical_not,
-  add, subtract, multiply, divide, minimum, maximum,
-  less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or,
-  select, ratio,
-  reduce_sum, reduce_mean, reduce_minimum, reduce_maximum, reduce_deviation, reduce_count,
-  relabel,                                                             // changes dimension or level, not the value
+  constant,
+  leaf,
+  input,  // leaves; `input` is a materialised column
+  negate,
+  square_root,
+  logarithm,
+  logarithm_1p,
+  exponential,
+  integer_power,
+  logical_not,
+  add,
+  subtract,
+  multiply,
+  divide,
+  minimum,
+  maximum,
+  less,
+  less_equal,
+  greater,
+  greater_equal,
+  equal,
+  not_equal,
+  logical_and,
+  logical_or,
+  select,
+  ratio,
+  reduce_sum,
+  reduce_mean,
+  reduce_minimum,
+  reduce_maximum,
+  reduce_deviation,
+  reduce_count,
+  relabel,  // changes dimension or level, not the value
 };
 
-constexpr bool is_reduction(operation op) {
-  return op >= operation::reduce_sum && op <= operation::reduce_count;
-}
+constexpr bool is_reduction(operation op) { return op >= operation::reduce_sum && op <= operation::reduce_count; }
 constexpr bool is_condition(operation op) {
   return (op >= operation::less && op <= operation::logical_or) || op == operation::logical_not;
 }
@@ -57,8 +81,7 @@ struct expression_base {
 };
 
 /// The arguments of a node, in order.
-template <class... Es>
-struct expression_list {};
+template <class... Es> struct expression_list {};
 
 /// An empty type that stands for a number computed from a step. Satisfied by constants, observables and everything
 /// that operators make of them.
@@ -74,14 +97,12 @@ concept leaf = std::is_base_of_v<leaf_base, std::remove_cvref_t<E>>;
 constexpr request_domain common_domain(request_domain a, request_domain b) {
   return a == request_domain::all ? b : a;
 }
-template <class... Es>
-consteval request_domain domain_of_all() {
+template <class... Es> consteval request_domain domain_of_all() {
   request_domain domain = request_domain::all;
   ((domain = common_domain(domain, Es::domain_v)), ...);
   return domain;
 }
-template <class... Es>
-consteval level level_of_all() {
+template <class... Es> consteval level level_of_all() {
   level highest = level::constant;
   ((highest = Es::level_v > highest ? Es::level_v : highest), ...);
   return highest;
@@ -92,22 +113,26 @@ namespace detail {
 constexpr dimension half(dimension d) { return {d.token / 2, d.flop / 2, d.byte / 2, d.second / 2}; }
 
 /// The dimension that an operation gives its result; operands have been checked.
-template <operation Op, class... Arguments>
-consteval dimension dimension_rule() {
+template <operation Op, class... Arguments> consteval dimension dimension_rule() {
   constexpr dimension of[] = {Arguments::dimension_v..., units::none, units::none};
   using enum operation;
-  if constexpr (Op == multiply) return of[0] * of[1];
-  else if constexpr (Op == divide || Op == ratio) return of[0] / of[1];
-  else if constexpr (Op == select) return of[1];
-  else if constexpr (Op == square_root) return half(of[0]);
-  else if constexpr (Op == add || Op == subtract || Op == minimum || Op == maximum || Op == negate) return of[0];
-  else return units::none;
+  if constexpr (Op == multiply)
+    return of[0] * of[1];
+  else if constexpr (Op == divide || Op == ratio)
+    return of[0] / of[1];
+  else if constexpr (Op == select)
+    return of[1];
+  else if constexpr (Op == square_root)
+    return half(of[0]);
+  else if constexpr (Op == add || Op == subtract || Op == minimum || Op == maximum || Op == negate)
+    return of[0];
+  else
+    return units::none;
 }
 }  // namespace detail
 
 /// An operation over argument expressions.
-template <operation Op, class... Arguments>
-struct node : expression_base {
+template <operation Op, class... Arguments> struct node : expression_base {
   static constexpr operation operation_v = Op;
   static constexpr bool condition_v = is_condition(Op);
   static constexpr dimension dimension_v = detail::dimension_rule<Op, Arguments...>();
@@ -119,15 +144,13 @@ struct node : expression_base {
 };
 
 /// An integer power of an expression.
-template <int Exponent, class Argument>
-struct power_node : node<operation::integer_power, Argument> {
+template <int Exponent, class Argument> struct power_node : node<operation::integer_power, Argument> {
   static constexpr dimension dimension_v = power(Argument::dimension_v, Exponent);
   static constexpr int detail_v = Exponent;
 };
 
 /// The same value under another dimension or level. A condition lifted to requests is still a condition.
-template <dimension Dimension, level Level, class Argument>
-struct relabelled : node<operation::relabel, Argument> {
+template <dimension Dimension, level Level, class Argument> struct relabelled : node<operation::relabel, Argument> {
   static constexpr bool condition_v = Argument::condition_v && Dimension == units::none;
   static constexpr dimension dimension_v = Dimension;
   static constexpr level level_v = Level;
@@ -136,8 +159,7 @@ struct relabelled : node<operation::relabel, Argument> {
 /// A reduction of a request-level expression over the requests of a step in `Domain`. Over no requests at all the
 /// sum and the count are 0, and so, by convention, are mean, minimum, maximum and deviation: an empty batch occupies
 /// nothing. The deviation is the population's (divided by the count).
-template <operation Op, request_domain Domain, class Argument>
-struct reduction : expression_base {
+template <operation Op, request_domain Domain, class Argument> struct reduction : expression_base {
   static constexpr operation operation_v = Op;
   static constexpr dimension dimension_v = Op == operation::reduce_count ? units::none : Argument::dimension_v;
   static constexpr level level_v = level::step;
@@ -200,22 +222,18 @@ struct identity_observable : observable<Name, units::none, Level, provenance::id
 
 template <auto Expression>
 inline constexpr dimension dimension_of = std::remove_cvref_t<decltype(Expression)>::dimension_v;
-template <auto Expression>
-inline constexpr level level_of = std::remove_cvref_t<decltype(Expression)>::level_v;
+template <auto Expression> inline constexpr level level_of = std::remove_cvref_t<decltype(Expression)>::level_v;
 
 namespace detail {
 template <class E>
-concept has_definition = requires { typename E::definition; };
+concept has_definition = requires {
+  typename E::definition;
+};
 
 /// Number of nodes of the tree as written (shared parts counted at each use).
-template <class E>
-constexpr int tree_size();
-template <class... Es>
-constexpr int tree_size_of(expression_list<Es...>) {
-  return (tree_size<Es>() + ... + 1);
-}
-template <class E>
-constexpr int tree_size() {
+template <class E> constexpr int tree_size();
+template <class... Es> constexpr int tree_size_of(expression_list<Es...>) { return (tree_size<Es>() + ... + 1); }
+template <class E> constexpr int tree_size() {
   if constexpr (leaf<E>) {
     return 1;
   } else {

@@ -15,8 +15,8 @@ namespace rafter {
 
 /// Same dimension: the two may be added, compared, or be the two branches of a `select`.
 template <class A, class B>
-concept addable = expression<A> && expression<B> &&
-                  std::remove_cvref_t<A>::dimension_v == std::remove_cvref_t<B>::dimension_v;
+concept addable =
+    expression<A> && expression<B> && std::remove_cvref_t<A>::dimension_v == std::remove_cvref_t<B>::dimension_v;
 
 /// Not one of them per request and the other per step, and not one over decode and the other over prefill requests.
 template <class A, class B>
@@ -52,16 +52,14 @@ inline constexpr auto dimension_text = [] {
   return text;
 }();
 
-template <class A, class B>
-constexpr void require_same_dimension() {
+template <class A, class B> constexpr void require_same_dimension() {
   if constexpr (!addable<A, B>) {
     static_assert(satisfied<left_has_dimension<dimension_text<A::dimension_v>>,
                             right_has_dimension<dimension_text<B::dimension_v>>>,
                   "rafter: only quantities of one dimension can be added, subtracted or compared");
   }
 }
-template <class A, class B>
-constexpr void require_mixable() {
+template <class A, class B> constexpr void require_mixable() {
   if constexpr (!mixable<A, B>) {
     if constexpr (A::level_v != B::level_v) {
       static_assert(satisfied<this_expression_is_per_request_and_that_one_per_step<A, B>>,
@@ -73,16 +71,15 @@ constexpr void require_mixable() {
     }
   }
 }
-template <class A>
-constexpr void require_dimensionless() {
+template <class A> constexpr void require_dimensionless() {
   static_assert(dimensionless<A>,
                 "rafter: this function takes a pure number; divide by a reference quantity, or say magnitude(x) for "
                 "its value in base units");
 }
-template <class A>
-constexpr void require_condition() {
-  static_assert(condition<A>, "rafter: a condition is expected here: a comparison such as x > 0_c, or comparisons "
-                              "combined with && || !");
+template <class A> constexpr void require_condition() {
+  static_assert(condition<A>,
+                "rafter: a condition is expected here: a comparison such as x > 0_c, or comparisons "
+                "combined with && || !");
 }
 
 }  // namespace detail
@@ -91,81 +88,59 @@ constexpr void require_condition() {
 // Arithmetic
 // ---------------------------------------------------------------------------------------------------------------
 
-template <expression A, expression B>
-constexpr auto operator+(A, B) {
+template <expression A, expression B> constexpr auto operator+(A, B) {
   detail::require_same_dimension<A, B>();
   detail::require_mixable<A, B>();
   return node<operation::add, A, B>{};
 }
-template <expression A, expression B>
-constexpr auto operator-(A, B) {
+template <expression A, expression B> constexpr auto operator-(A, B) {
   detail::require_same_dimension<A, B>();
   detail::require_mixable<A, B>();
   return node<operation::subtract, A, B>{};
 }
-template <expression A, expression B>
-constexpr auto operator*(A, B) {
+template <expression A, expression B> constexpr auto operator*(A, B) {
   detail::require_mixable<A, B>();
   return node<operation::multiply, A, B>{};
 }
-template <expression A, expression B>
-constexpr auto operator/(A, B) {
+template <expression A, expression B> constexpr auto operator/(A, B) {
   detail::require_mixable<A, B>();
   return node<operation::divide, A, B>{};
 }
-template <expression A>
-constexpr auto operator-(A) {
-  return node<operation::negate, A>{};
-}
-template <expression A>
-constexpr auto operator+(A a) {
-  return a;
-}
+template <expression A> constexpr auto operator-(A) { return node<operation::negate, A>{}; }
+template <expression A> constexpr auto operator+(A a) { return a; }
 
 /// The smaller / larger of two quantities of one dimension.
-template <expression A, expression B>
-constexpr auto min(A, B) {
+template <expression A, expression B> constexpr auto min(A, B) {
   detail::require_same_dimension<A, B>();
   detail::require_mixable<A, B>();
   return node<operation::minimum, A, B>{};
 }
-template <expression A, expression B>
-constexpr auto max(A, B) {
+template <expression A, expression B> constexpr auto max(A, B) {
   detail::require_same_dimension<A, B>();
   detail::require_mixable<A, B>();
   return node<operation::maximum, A, B>{};
 }
 
 /// x to the power of an integer; negative exponents are reciprocals.
-template <int Exponent, expression A>
-constexpr auto pow(A) {
-  return power_node<Exponent, A>{};
-}
-template <expression A>
-constexpr auto square(A a) {
-  return pow<2>(a);
-}
+template <int Exponent, expression A> constexpr auto pow(A) { return power_node<Exponent, A>{}; }
+template <expression A> constexpr auto square(A a) { return pow<2>(a); }
 
 /// Square root; every exponent of the argument's dimension must be even.
-template <expression A>
-constexpr auto sqrt(A) {
+template <expression A> constexpr auto sqrt(A) {
   static_assert(power(detail::half(A::dimension_v), 2) == A::dimension_v,
                 "rafter: the square root of this dimension is not a whole dimension");
   return node<operation::square_root, A>{};
 }
 /// Natural logarithm, log(1 + x) and exponential of a pure number.
-template <expression A>
-constexpr auto log(A) {
+template <expression A> constexpr auto log(A) {
   detail::require_dimensionless<A>();
   return node<operation::logarithm, A>{};
 }
-template <expression A>
-constexpr auto log1p(A) {
+template <expression A> constexpr auto log1p(A) {
   detail::require_dimensionless<A>();
   return node<operation::logarithm_1p, A>{};
 }
-template <expression A>
-constexpr auto exp(A) {
+template <expression A> constexpr auto exp(A) {
   detail::require_dimensionless<A>();
   return node<operation::exponential, A>{};
 }
@@ -174,12 +149,11 @@ constexpr auto exp(A) {
 // Conditions: 1 where they hold, else 0
 // ---------------------------------------------------------------------------------------------------------------
 
-#define RAFTER_COMPARISON(symbol, name)                                \
-  template <expression A, expression B>                                \
-  constexpr auto operator symbol(A, B) {                               \
-    detail::require_same_dimension<A, B>();                            \
-    detail::require_mixable<A, B>();                                   \
-    return node<operation::name, A, B>{};      \
+#define RAFTER_COMPARISON(symbol, name)                                        \
+  template <expression A, expression B> constexpr auto operator symbol(A, B) { \
+    detail::require_same_dimension<A, B>();                                    \
+    detail::require_mixable<A, B>();                                           \
+    return node<operation::name, A, B>{};                                      \
   }
 RAFTER_COMPARISON(<, less)
 RAFTER_COMPARISON(<=, less_equal)
@@ -189,36 +163,31 @@ RAFTER_COMPARISON(==, equal)
 RAFTER_COMPARISON(!=, not_equal)
 #undef RAFTER_COMPARISON
 
-template <expression A, expression B>
-constexpr auto operator&&(A, B) {
+template <expression A, expression B> constexpr auto operator&&(A, B) {
   detail::require_condition<A>();
   detail::require_condition<B>();
   detail::require_mixable<A, B>();
   return node<operation::logical_and, A, B>{};
 }
-template <expression A, expression B>
-constexpr auto operator||(A, B) {
+template <expression A, expression B> constexpr auto operator||(A, B) {
   detail::require_condition<A>();
   detail::require_condition<B>();
   detail::require_mixable<A, B>();
   return node<operation::logical_or, A, B>{};
 }
-template <expression A>
-constexpr auto operator!(A) {
+template <expression A> constexpr auto operator!(A) {
   detail::require_condition<A>();
   return node<operation::logical_not, A>{};
 }
 
 /// A condition as a number: 1 where it holds, else 0.
-template <expression C>
-constexpr C indicator(C c) {
+template <expression C> constexpr C indicator(C c) {
   detail::require_condition<C>();
   return c;
 }
 
 /// `a` where the condition holds, else `b`. Both are computed; only one is kept.
-template <expression C, expression A, expression B>
-constexpr auto select(C, A, B) {
+template <expression C, expression A, expression B> constexpr auto select(C, A, B) {
   detail::require_condition<C>();
   detail::require_same_dimension<A, B>();
   detail::require_mixable<A, B>();
@@ -228,8 +197,7 @@ constexpr auto select(C, A, B) {
 }
 
 /// a / b, and `or_else` where b is zero. (A plain `a / b` gives what IEEE-754 gives.)
-template <expression A, expression B, expression C>
-constexpr auto ratio(A, B, C) {
+template <expression A, expression B, expression C> constexpr auto ratio(A, B, C) {
   static_assert(A::dimension_v / B::dimension_v == C::dimension_v,
                 "rafter: or_else of ratio(a, b, or_else) must have the dimension of a / b");
   detail::require_mixable<A, B>();
@@ -243,13 +211,9 @@ constexpr auto ratio(A, B, C) {
 // ---------------------------------------------------------------------------------------------------------------
 
 /// The value in base units (tokens, FLOP, bytes, seconds) as a pure number: for log(magnitude(x)) and the like.
-template <expression A>
-constexpr auto magnitude(A) {
-  return relabelled<units::none, A::level_v, A>{};
-}
+template <expression A> constexpr auto magnitude(A) { return relabelled<units::none, A::level_v, A>{}; }
 /// A pure number given a dimension, in base units: `with_unit<units::byte>(2_c)`.
-template <dimension D, expression A>
-constexpr auto with_unit(A) {
+template <dimension D, expression A> constexpr auto with_unit(A) {
   static_assert(dimensionless<A>, "rafter: with_unit<...>(x) takes a pure number; x already has a dimension");
   if constexpr (A::operation_v == operation::constant) {
     return constant<A::mantissa, A::exponent, D>{};
@@ -258,8 +222,7 @@ constexpr auto with_unit(A) {
   }
 }
 /// A per-step quantity used inside a per-request expression; every request of the step sees the same value.
-template <expression A>
-constexpr auto for_each_request(A) {
+template <expression A> constexpr auto for_each_request(A) {
   static_assert(A::level_v != level::request, "rafter: this expression is per request already");
   return relabelled<A::dimension_v, level::request, A>{};
 }
@@ -268,8 +231,7 @@ constexpr auto for_each_request(A) {
 // Reductions over the requests of a step
 // ---------------------------------------------------------------------------------------------------------------
 
-template <request_domain Domain>
-struct request_selection {};
+template <request_domain Domain> struct request_selection {};
 /// Which requests to reduce over: `sum(new_tokens, prefill)`, `count(decode)`.
 inline constexpr request_selection<request_domain::all> every_request{};
 inline constexpr request_selection<request_domain::prefill> prefill{};
@@ -278,11 +240,9 @@ inline constexpr request_selection<request_domain::decode> decode{};
 namespace detail {
 /// Specialised with a member `type` where a reduction has a name of its own (an observable whose `definition` it is):
 /// `sum(kv_length)` is `kv_sum`. Never defined in general.
-template <class Reduction>
-struct named_aggregate;
+template <class Reduction> struct named_aggregate;
 
-template <class Reduction>
-constexpr auto canonical_reduction() {
+template <class Reduction> constexpr auto canonical_reduction() {
   if constexpr (requires { typename named_aggregate<Reduction>::type; }) {
     return typename named_aggregate<Reduction>::type{};
   } else {
@@ -290,8 +250,7 @@ constexpr auto canonical_reduction() {
   }
 }
 
-template <operation Op, request_domain Domain, class A>
-constexpr auto reduce() {
+template <operation Op, request_domain Domain, class A> constexpr auto reduce() {
   static_assert(A::level_v != level::step,
                 "rafter: a reduction takes a per-request expression; this one is per step already");
   static_assert(Domain == request_domain::all || A::domain_v == request_domain::all || A::domain_v == Domain,
@@ -300,14 +259,12 @@ constexpr auto reduce() {
 }
 }  // namespace detail
 
-#define RAFTER_REDUCTION(function, name)                                       \
-  template <expression A, request_domain Domain>                               \
-  constexpr auto function(A, request_selection<Domain>) {                      \
-    return detail::reduce<operation::name, Domain, A>();                       \
-  }                                                                            \
-  template <expression A>                                                      \
-  constexpr auto function(A) {                                                 \
-    return detail::reduce<operation::name, request_domain::all, A>();          \
+#define RAFTER_REDUCTION(function, name)                                                                 \
+  template <expression A, request_domain Domain> constexpr auto function(A, request_selection<Domain>) { \
+    return detail::reduce<operation::name, Domain, A>();                                                 \
+  }                                                                                                      \
+  template <expression A> constexpr auto function(A) {                                                   \
+    return detail::reduce<operation::name, request_domain::all, A>();                                    \
   }
 RAFTER_REDUCTION(sum, reduce_sum)
 RAFTER_REDUCTION(mean, reduce_mean)
@@ -317,8 +274,7 @@ RAFTER_REDUCTION(standard_deviation, reduce_deviation)
 #undef RAFTER_REDUCTION
 
 /// Number of requests of the step in the selection.
-template <request_domain Domain>
-constexpr auto count(request_selection<Domain>) {
+template <request_domain Domain> constexpr auto count(request_selection<Domain>) {
   return detail::canonical_reduction<reduction<operation::reduce_count, Domain, constant<1, 0>>>();
 }
 
@@ -329,8 +285,7 @@ constexpr auto count(request_selection<Domain>) {
 struct write_numbers_in_expressions_with_the_suffix__c;
 
 namespace detail {
-template <class E>
-constexpr auto refuse_number() {
+template <class E> constexpr auto refuse_number() {
   static_assert(satisfied<write_numbers_in_expressions_with_the_suffix__c, E>,
                 "rafter: write numbers in expressions with the suffix _c: 0.5_c, 2_c");
   return E{};
@@ -338,17 +293,13 @@ constexpr auto refuse_number() {
 }  // namespace detail
 
 // The return types are deduced, so that the message comes in decltype(...) too.
-#define RAFTER_REFUSE_NUMBERS(function)      \
-  template <expression A, class N>           \
-    requires std::is_arithmetic_v<N>         \
-  constexpr auto function(A, N) {            \
-    return detail::refuse_number<A>();       \
-  }                                          \
-  template <class N, expression A>           \
-    requires std::is_arithmetic_v<N>         \
-  constexpr auto function(N, A) {            \
-    return detail::refuse_number<A>();       \
-  }
+#define RAFTER_REFUSE_NUMBERS(function)                                \
+  template <expression A, class N>                                     \
+  requires std::is_arithmetic_v<N>                                     \
+  constexpr auto function(A, N) { return detail::refuse_number<A>(); } \
+  template <class N, expression A>                                     \
+  requires std::is_arithmetic_v<N>                                     \
+  constexpr auto function(N, A) { return detail::refuse_number<A>(); }
 RAFTER_REFUSE_NUMBERS(operator+)
 RAFTER_REFUSE_NUMBERS(operator-)
 RAFTER_REFUSE_NUMBERS(operator*)
@@ -374,8 +325,7 @@ struct decimal {
   bool exact = true;
 };
 
-template <char... Digits>
-constexpr decimal parse_decimal() {
+template <char... Digits> constexpr decimal parse_decimal() {
   constexpr char text[] = {Digits..., '\0'};
   decimal d;
   bool fraction = false;
@@ -413,10 +363,10 @@ constexpr decimal parse_decimal() {
 namespace literals {
 /// A number in an expression: `0.82_c`, `2_c`, `1e-6_c`. At most 15 significant digits and an exponent within ±22, so
 /// that the value is the correctly rounded double.
-template <char... Digits>
-constexpr auto operator""_c() {
+template <char... Digits> constexpr auto operator""_c() {
   constexpr detail::decimal d = detail::parse_decimal<Digits...>();
-  static_assert(d.exact, "rafter: a constant takes at most 15 significant decimal digits and an exponent within +-22");
+  static_assert(d.exact,
+                "rafter: a constant takes at most 15 significant decimal digits and an exponent within +-22");
   return constant<d.mantissa, d.exponent>{};
 }
 }  // namespace literals

@@ -21,14 +21,14 @@ namespace rafter {
 
 struct instruction {
   operation op = operation::constant;
-  level varies = level::constant;          ///< the slowest-changing loop that it can be hoisted to
+  level varies = level::constant;               ///< the slowest-changing loop that it can be hoisted to
   request_domain domain = request_domain::all;  ///< of a reduction
-  int phase = 0;                           ///< how many passes over the requests come before it
-  int a = -1, b = -1, c = -1;              ///< operands: earlier instructions
-  int detail = 0;                          ///< exponent of an integer power
-  int leaf = -1;                           ///< index into the tape's leaves
-  int slot = -1;                           ///< where the bound value of a deployment-level instruction is kept
-  double value = 0.0;                      ///< of a constant
+  int phase = 0;                                ///< how many passes over the requests come before it
+  int a = -1, b = -1, c = -1;                   ///< operands: earlier instructions
+  int detail = 0;                               ///< exponent of an integer power
+  int leaf = -1;                                ///< index into the tape's leaves
+  int slot = -1;                                ///< where the bound value of a deployment-level instruction is kept
+  double value = 0.0;                           ///< of a constant
 };
 
 /// What is known of an observable that a plan reads.
@@ -40,15 +40,13 @@ struct observable_fact {
   provenance known = provenance::known_before_step;
 };
 
-template <class Reader>
-struct tape_leaf {
+template <class Reader> struct tape_leaf {
   observable_fact fact;
   Reader reader{};
 };
 
 /// The instructions of a plan in an order in which operands come first.
-template <std::size_t Size, std::size_t Leaves, std::size_t Outputs, class Reader>
-struct tape {
+template <std::size_t Size, std::size_t Leaves, std::size_t Outputs, class Reader> struct tape {
   std::array<instruction, Size> code{};
   std::array<tape_leaf<Reader>, Leaves> leaves{};
   std::array<int, Outputs> outputs{};
@@ -60,12 +58,8 @@ struct tape {
 /// This one carries everything, reads nothing, and gives the plan as written.
 struct as_written {
   struct reader_type {};
-  template <class Leaf>
-  static constexpr bool reads = true;
-  template <class Leaf>
-  static constexpr reader_type reader() {
-    return {};
-  }
+  template <class Leaf> static constexpr bool reads = true;
+  template <class Leaf> static constexpr reader_type reader() { return {}; }
 };
 
 namespace detail {
@@ -84,22 +78,17 @@ struct type_key {
   }
 };
 
-template <class T>
-constexpr type_key spelling_of() {
+template <class T> constexpr type_key spelling_of() {
   type_key key{0x243F6A8885A308D3ULL, 0x13198A2E03707344ULL};
   for (const char c : std::string_view(__PRETTY_FUNCTION__)) key.mix(static_cast<unsigned char>(c));
   return key;
 }
-template <class E>
-constexpr type_key make_key();
-template <class E>
-inline constexpr type_key key_of = make_key<E>();
-template <class... Es>
-constexpr void mix_keys(type_key& key, expression_list<Es...>) {
+template <class E> constexpr type_key make_key();
+template <class E> inline constexpr type_key key_of = make_key<E>();
+template <class... Es> constexpr void mix_keys(type_key& key, expression_list<Es...>) {
   ((key.mix(key_of<Es>.high), key.mix(key_of<Es>.low)), ...);
 }
-template <class E>
-constexpr type_key make_key() {
+template <class E> constexpr type_key make_key() {
   if constexpr (leaf<E>) {
     if constexpr (E::operation_v == operation::constant) {
       type_key key{0xA4093822299F31D0ULL, 0x082EFA98EC4E6C89ULL};
@@ -121,23 +110,33 @@ constexpr type_key make_key() {
 
 constexpr bool fold_binary(operation op, double a, double b, double& result) {
   switch (op) {
-    case operation::add: result = a + b; return true;
-    case operation::subtract: result = a - b; return true;
-    case operation::multiply: result = a * b; return true;
+    case operation::add:
+      result = a + b;
+      return true;
+    case operation::subtract:
+      result = a - b;
+      return true;
+    case operation::multiply:
+      result = a * b;
+      return true;
     case operation::divide:
       if (b == 0.0) return false;
       result = a / b;
       return true;
-    case operation::minimum: result = b < a ? b : a; return true;
-    case operation::maximum: result = a < b ? b : a; return true;
-    default: return false;
+    case operation::minimum:
+      result = b < a ? b : a;
+      return true;
+    case operation::maximum:
+      result = a < b ? b : a;
+      return true;
+    default:
+      return false;
   }
 }
 
 /// Grows a tape. The capacity is one of a few sizes, so that plans of one binding share the functions that lower their
 /// parts; where it does not suffice `overflow` is set and the next size is tried.
-template <int Capacity, class Reader>
-struct tape_builder {
+template <int Capacity, class Reader> struct tape_builder {
   static constexpr std::size_t table_size = std::size_t{4} * Capacity;
   static constexpr std::size_t leaf_capacity = std::size_t{Capacity} / 2;
   struct lowered_type {
@@ -147,8 +146,8 @@ struct tape_builder {
   std::array<instruction, static_cast<std::size_t>(Capacity)> code{};
   std::array<tape_leaf<Reader>, leaf_capacity> leaves{};
   std::array<type_key, leaf_capacity> leaf_keys{};
-  std::array<int, table_size> table{};              // 1 + index of an instruction, 0 if free
-  std::array<lowered_type, table_size> lowered{};   // types whose instruction is known
+  std::array<int, table_size> table{};             // 1 + index of an instruction, 0 if free
+  std::array<lowered_type, table_size> lowered{};  // types whose instruction is known
   int size = 0;
   int leaf_count = 0;
   int lowered_count = 0;
@@ -185,8 +184,7 @@ struct tape_builder {
     }
   }
 
-  template <class Leaf, class Binding>
-  constexpr int leaf_index() {
+  template <class Leaf, class Binding> constexpr int leaf_index() {
     for (int i = 0; i < leaf_count; ++i) {
       if (leaf_keys[static_cast<std::size_t>(i)] == key_of<Leaf>) return i;
       if (leaves[static_cast<std::size_t>(i)].fact.name == Leaf::name) ambiguous = true;
@@ -246,8 +244,7 @@ struct tape_builder {
   }
 };
 
-template <class E, class Binding, class Builder>
-constexpr int lower(Builder& out);
+template <class E, class Binding, class Builder> constexpr int lower(Builder& out);
 
 /// Operands first, in order; a type lowered before is looked up.
 template <class Binding, class Builder, class... Es>
@@ -257,13 +254,11 @@ constexpr int lower_operation(Builder& out, operation op, int detail, expression
   for (std::size_t i = 0; i < sizeof...(Es); ++i) all[i] = operands[i];
   return out.operate(op, detail, all, static_cast<int>(sizeof...(Es)));
 }
-template <class Binding, class Builder, class E>
-constexpr int lower_only(Builder& out, expression_list<E>) {
+template <class Binding, class Builder, class E> constexpr int lower_only(Builder& out, expression_list<E>) {
   return lower<E, Binding>(out);
 }
 
-template <class E, class Binding, class Builder>
-constexpr int lower_new(Builder& out) {
+template <class E, class Binding, class Builder> constexpr int lower_new(Builder& out) {
   instruction made;
   if constexpr (leaf<E>) {
     if constexpr (E::operation_v == operation::constant) {
@@ -291,8 +286,7 @@ constexpr int lower_new(Builder& out) {
   }
 }
 
-template <class E, class Binding, class Builder>
-constexpr int lower(Builder& out) {
+template <class E, class Binding, class Builder> constexpr int lower(Builder& out) {
   const int known = out.lowered[out.place_of(key_of<E>)].index;
   if (known >= 0) return known;
   const int index = lower_new<E, Binding>(out);
@@ -300,8 +294,7 @@ constexpr int lower(Builder& out) {
   return index;
 }
 
-template <class Binding, int Capacity, class... Es>
-struct lowered_tape {
+template <class Binding, int Capacity, class... Es> struct lowered_tape {
   tape_builder<Capacity, typename Binding::reader_type> built;
   std::array<int, sizeof...(Es)> outputs{};
   std::array<int, static_cast<std::size_t>(Capacity)> place{};  // where an instruction goes, -1: nowhere
@@ -325,8 +318,7 @@ struct lowered_tape {
 };
 
 /// Lowers, removes what no output needs (operands of folded constants), numbers the slots, and sizes the arrays exactly.
-template <class Binding, int Capacity, class... Es>
-constexpr auto lower_all() {
+template <class Binding, int Capacity, class... Es> constexpr auto lower_all() {
   constexpr lowered_tape<Binding, Capacity, Es...> lowered;
   using reader_type = typename Binding::reader_type;
   static_assert(!lowered.built.ambiguous, "rafter: two different observables of these expressions have one name");
@@ -334,32 +326,31 @@ constexpr auto lower_all() {
     static_assert(Capacity < 65536, "rafter: more expressions than one plan can hold");
     return lower_all<Binding, 4 * Capacity, Es...>();
   } else {
-  tape<static_cast<std::size_t>(lowered.size), static_cast<std::size_t>(lowered.built.leaf_count), sizeof...(Es),
-       reader_type>
-      result_tape;
-  const auto moved = [&](int i) { return i < 0 ? -1 : lowered.place[static_cast<std::size_t>(i)]; };
-  for (int i = 0; i < lowered.built.size; ++i) {
-    const int to = moved(i);
-    if (to < 0) continue;
-    instruction one = lowered.built.code[static_cast<std::size_t>(i)];
-    one.a = moved(one.a);
-    one.b = moved(one.b);
-    one.c = moved(one.c);
-    if (one.varies == level::deployment) one.slot = result_tape.slots++;
-    if (is_reduction(one.op) && one.phase > result_tape.phases) result_tape.phases = one.phase;
-    result_tape.code[static_cast<std::size_t>(to)] = one;
-  }
-  for (std::size_t i = 0; i < result_tape.leaves.size(); ++i) result_tape.leaves[i] = lowered.built.leaves[i];
-  for (std::size_t i = 0; i < sizeof...(Es); ++i) result_tape.outputs[i] = moved(lowered.outputs[i]);
-  return result_tape;
+    tape<static_cast<std::size_t>(lowered.size), static_cast<std::size_t>(lowered.built.leaf_count), sizeof...(Es),
+         reader_type>
+        result_tape;
+    const auto moved = [&](int i) { return i < 0 ? -1 : lowered.place[static_cast<std::size_t>(i)]; };
+    for (int i = 0; i < lowered.built.size; ++i) {
+      const int to = moved(i);
+      if (to < 0) continue;
+      instruction one = lowered.built.code[static_cast<std::size_t>(i)];
+      one.a = moved(one.a);
+      one.b = moved(one.b);
+      one.c = moved(one.c);
+      if (one.varies == level::deployment) one.slot = result_tape.slots++;
+      if (is_reduction(one.op) && one.phase > result_tape.phases) result_tape.phases = one.phase;
+      result_tape.code[static_cast<std::size_t>(to)] = one;
+    }
+    for (std::size_t i = 0; i < result_tape.leaves.size(); ++i) result_tape.leaves[i] = lowered.built.leaves[i];
+    for (std::size_t i = 0; i < sizeof...(Es); ++i) result_tape.outputs[i] = moved(lowered.outputs[i]);
+    return result_tape;
   }
 }
 
 }  // namespace detail
 
 /// Expressions lowered together for one binding. Types only; the tape is a constant of the program.
-template <class Binding, expression... Es>
-struct plan {
+template <class Binding, expression... Es> struct plan {
   using binding = Binding;
   static constexpr auto tape = detail::lower_all<Binding, 256, Es...>();
   static constexpr std::size_t size = tape.code.size();

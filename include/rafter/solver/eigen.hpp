@@ -47,7 +47,7 @@ inline Eigen::Map<const Eigen::VectorXd> map_of(const std::vector<double>& value
 /// A column-major matrix of doubles (anything with rows(), columns() and data(), like `feature_values`) as an Eigen
 /// matrix. It must outlive the map.
 template <class Matrix>
-  requires requires(const Matrix& m) { static_cast<const double*>(m.data()), m.rows() + m.columns(); }
+requires requires(const Matrix& m) { static_cast<const double*>(m.data()), m.rows() + m.columns(); }
 Eigen::Map<const Eigen::MatrixXd> map_of(const Matrix& m) {
   return {m.data(), static_cast<Eigen::Index>(m.rows()), static_cast<Eigen::Index>(m.columns())};
 }

@@ -94,7 +94,7 @@ struct linear_solution {
   std::vector<double> mean;       ///< p; (weighted) mean of each raw column
   std::vector<double> deviation;  ///< p; population deviation, 1 for a constant column
   double target_mean = 0.0;
-  double alpha = 0.0;             ///< the penalty that was used
+  double alpha = 0.0;                         ///< the penalty that was used
   std::vector<std::size_t> constant_columns;  ///< ascending; columns without variation (fits that centre)
   std::vector<std::size_t> at_bound;          ///< ascending; coefficients held at 0 by a sign constraint
   std::size_t rows = 0;

@@ -645,7 +645,8 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   // Sums that lost more than three digits in cancellation count as that much nearer to singular.
   const double trusted = factor.pivot * std::min(1.0, 1e3 / problem.loss);
   const bool hopeless = problem.doubtful || !(trusted >= 1e-10);
-  const bool small = second_pass != nullptr && problem.rows * (p + 1) * (p + 1) <= least_squares_options::small_problem;
+  const bool small =
+      second_pass != nullptr && problem.rows * (p + 1) * (p + 1) <= least_squares_options::small_problem;
   const bool to_rows = options.method == method::qr || options.method == method::svd ||
                        (options.method == method::automatic && (hopeless || small));
   if (to_rows || !(factor.pivot > 0.0)) {

@@ -39,7 +39,7 @@ inline auto tensor_of(const std::vector<double>& values) {
 /// A column-major matrix of doubles (anything with rows(), columns() and data(), like `feature_values`) as a
 /// two-dimensional column-major xtensor expression. It must outlive the expression.
 template <class Matrix>
-  requires requires(const Matrix& m) { static_cast<const double*>(m.data()), m.rows() + m.columns(); }
+requires requires(const Matrix& m) { static_cast<const double*>(m.data()), m.rows() + m.columns(); }
 auto tensor_of(const Matrix& m) {
   return xt::adapt<xt::layout_type::column_major>(m.data(), m.rows() * m.columns(), xt::no_ownership(),
                                                   std::array<std::size_t, 2>{m.rows(), m.columns()});

@@ -16,8 +16,7 @@ namespace rafter {
 /// A plan over the columns of a dataset. Reductions over requests that are no columns of the schema are made once,
 /// for the rows asked for, when this is constructed; after that, packs of rows are evaluated from columns alone.
 /// The dataset must outlive it.
-template <class Plan, dataset_schema Schema>
-class column_evaluation {
+template <class Plan, dataset_schema Schema> class column_evaluation {
  public:
   using run = detail::executor<Plan>;
   using slot_array = typename run::slot_array;
@@ -38,8 +37,7 @@ class column_evaluation {
 
   /// Calls `visit(slots, range)` or `visit(slots, range, deployment)` for the rows in order, cut where the deployment
   /// changes; `slots` holds what depends on the deployment alone.
-  template <class Visit>
-  void for_each_run(const row_set& rows, Visit visit) const {
+  template <class Visit> void for_each_run(const row_set& rows, Visit visit) const {
     const auto& runs = data_.runs();
     std::size_t at = 0;
     std::size_t bound = static_cast<std::size_t>(-1);
@@ -76,12 +74,10 @@ class column_evaluation {
   }
 
   // For the executor.
-  template <int Leaf>
-  RAFTER_ALWAYS_INLINE const double* column() const {
+  template <int Leaf> RAFTER_ALWAYS_INLINE const double* column() const {
     return data_.column(Plan::tape.leaves[static_cast<std::size_t>(Leaf)].reader.column).data();
   }
-  template <int Instruction>
-  RAFTER_ALWAYS_INLINE const double* reduced() const {
+  template <int Instruction> RAFTER_ALWAYS_INLINE const double* reduced() const {
     return reduced_[static_cast<std::size_t>(reduction_number(Instruction))].data();
   }
 

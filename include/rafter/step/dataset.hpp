@@ -35,24 +35,18 @@ struct deployment_run {
 };
 
 /// A view of one row: its columns, its requests, its deployment. Copies nothing; valid while the dataset lives.
-template <dataset_schema Schema>
-class row_view {
+template <dataset_schema Schema> class row_view {
  public:
   row_view(const dataset<Schema>& data, std::size_t row) : data_(&data), row_(row) {}
 
   std::size_t index() const { return row_; }
   /// The value of an observable that the schema carries as a column, in base units.
   template <class Leaf>
-    requires(Schema::columns::template has<Leaf>)
-  double get(Leaf = {}) const {
+  requires(Schema::columns::template has<Leaf>) double get(Leaf = {}) const {
     return data_->template column<Leaf>()[row_];
   }
   double value(std::size_t column) const { return data_->column(column)[row_]; }
-  std::span<const request> requests() const
-    requires(Schema::lists_requests)
-  {
-    return data_->requests(row_);
-  }
+  std::span<const request> requests() const requires(Schema::lists_requests) { return data_->requests(row_); }
   const auto& deployment() const { return data_->deployment_of(row_); }
 
  private:
@@ -60,13 +54,11 @@ class row_view {
   std::size_t row_;
 };
 
-template <dataset_schema Schema>
-class dataset_builder;
+template <dataset_schema Schema> class dataset_builder;
 
 /// Measured steps: one number per step and column (base units: token, byte, second), optional ragged lists of
 /// requests, group labels, step ids, and what each row's engine runs. Immutable once built; nothing in it is invalid.
-template <dataset_schema Schema>
-class dataset {
+template <dataset_schema Schema> class dataset {
  public:
   using schema_type = Schema;
   using columns_type = typename Schema::columns;
@@ -83,8 +75,7 @@ class dataset {
   std::span<const double> column(std::size_t index) const {
     return {columns_[index < column_count ? index : target_].data(), rows_};
   }
-  template <class Leaf>
-  std::span<const double> column(Leaf = {}) const {
+  template <class Leaf> std::span<const double> column(Leaf = {}) const {
     static_assert(columns_type::template has<Leaf>, "rafter: the dataset's schema has no such column");
     return column(columns_type::template index_of<Leaf>());
   }
@@ -152,14 +143,15 @@ class dataset {
   /// Rows that carry the selected target; all of them unless the schema says `partial_targets`.
   std::size_t rows_with_target() const {
     const auto values = target();
-    return static_cast<std::size_t>(std::count_if(values.begin(), values.end(), [](double v) { return !std::isnan(v); }));
+    return static_cast<std::size_t>(
+        std::count_if(values.begin(), values.end(), [](double v) { return !std::isnan(v); }));
   }
 
   /// The rows that carry a target, with that target selected; rows without it are left out and counted in a note.
   /// @throws dataset_error when no row carries it
-  template <expression Leaf>
-  dataset for_target(Leaf = {}) const {
-    static_assert(Schema::targets::template has<Leaf>, "rafter: this observable is no target of the dataset's schema");
+  template <expression Leaf> dataset for_target(Leaf = {}) const {
+    static_assert(Schema::targets::template has<Leaf>,
+                  "rafter: this observable is no target of the dataset's schema");
     return for_target(Leaf::name);
   }
   /// The same by name. @throws dataset_error naming the targets that there are
@@ -283,8 +275,7 @@ using bad_row_callback = std::function<void(const dataset_error&)>;
 /// Refused, with the source, line and field named: numbers that are not finite or negative; targets that are not
 /// positive; token and request counts that are not whole or do not add up over the requests; decode tokens that are
 /// not one per decode request; a step id seen before in the same experiment; a column or label left out.
-template <dataset_schema Schema>
-class dataset_builder {
+template <dataset_schema Schema> class dataset_builder {
  public:
   using columns_type = typename Schema::columns;
   using deployment_type = typename Schema::deployment_type;
@@ -316,8 +307,7 @@ class dataset_builder {
     line_ = line;
     return *this;
   }
-  template <class Leaf>
-  dataset_builder& set(Leaf, double value) {
+  template <class Leaf> dataset_builder& set(Leaf, double value) {
     static_assert(columns_type::template has<Leaf>, "rafter: the dataset's schema has no such column");
     constexpr std::size_t index = columns_type::template index_of<Leaf>();
     values_[index] = value;
@@ -419,8 +409,7 @@ class dataset_builder {
     return std::string(text.data(), end);
   }
 
-  template <class Leaf>
-  double value_of() const {
+  template <class Leaf> double value_of() const {
     if constexpr (columns_type::template has<Leaf>) {
       return values_[columns_type::template index_of<Leaf>()];
     } else {
@@ -430,8 +419,7 @@ class dataset_builder {
 
   using list_binding = detail::record_binding<deployment_type, listed_step>;
   /// Does a step's list of requests (with its deployment) say what this column is?
-  template <class Leaf>
-  static constexpr bool defined_by_lists() {
+  template <class Leaf> static constexpr bool defined_by_lists() {
     if constexpr (Schema::lists_requests && detail::has_definition<Leaf>) {
       return evaluable_on<typename Leaf::definition, list_binding>;
     } else {
@@ -446,8 +434,7 @@ class dataset_builder {
     bool partial;  ///< may be missing
     bool whole;
   };
-  template <class Leaf>
-  static constexpr column_rules rules_of() {
+  template <class Leaf> static constexpr column_rules rules_of() {
     constexpr bool counts = Leaf::dimension_v == units::token || std::is_same_v<Leaf, prefill_requests_t> ||
                             std::is_same_v<Leaf, decode_requests_t>;
     constexpr bool averages = std::is_same_v<Leaf, kv_mean_t> || std::is_same_v<Leaf, kv_deviation_t>;
@@ -468,8 +455,7 @@ class dataset_builder {
     refuse(name + " = " + text_of(value) + " is not a whole number");
   }
   /// The value that the requests give a column; where the source gives it too, the two must agree.
-  template <class Leaf>
-  void take_from_lists(double& value) {
+  template <class Leaf> void take_from_lists(double& value) {
     const listed_step step{list_};
     using run = detail::executor<plan<list_binding, typename Leaf::definition>>;
     typename run::slot_array slots{};
@@ -487,8 +473,7 @@ class dataset_builder {
     }
   }
 
-  template <class Leaf>
-  void check_column() {
+  template <class Leaf> void check_column() {
     double& value = values_[columns_type::template index_of<Leaf>()];
     if constexpr (defined_by_lists<Leaf>()) take_from_lists<Leaf>(value);
     check_value(rules_of<Leaf>(), value);
@@ -517,7 +502,8 @@ class dataset_builder {
     }
     const double prefilling = value_of<prefill_tokens_t>();
     const double prefills = value_of<prefill_requests_t>();
-    if (std::isfinite(prefilling) && std::isfinite(prefills) && (prefilling < prefills || (prefills == 0.0 && prefilling > 0.0))) {
+    if (std::isfinite(prefilling) && std::isfinite(prefills) &&
+        (prefilling < prefills || (prefills == 0.0 && prefilling > 0.0))) {
       refuse("prefill_tokens = " + text_of(prefilling) + " but prefill_requests = " + text_of(prefills));
     }
     for (std::size_t axis = 0; axis < group_axes; ++axis) {
@@ -596,8 +582,8 @@ inline std::vector<double> step_intervals(std::span<const double> step_ids, std:
   });
   std::vector<double> intervals(step_ids.size(), std::numeric_limits<double>::quiet_NaN());
   for (std::size_t i = 0; i + 1 < order.size(); ++i) {
-    const bool follows = experiment(order[i]) == experiment(order[i + 1]) &&
-                         step_ids[order[i + 1]] == step_ids[order[i]] + 1.0;
+    const bool follows =
+        experiment(order[i]) == experiment(order[i + 1]) && step_ids[order[i + 1]] == step_ids[order[i]] + 1.0;
     if (follows) intervals[order[i]] = static_cast<double>(start_ns[order[i + 1]] - start_ns[order[i]]) * 1e-9;
   }
   return intervals;

@@ -21,8 +21,8 @@ enum class group : std::uint8_t { experiment, model, workload, hardware, tp, rig
 inline constexpr std::size_t group_axes = 7;
 
 constexpr std::string_view name_of(group axis) {
-  constexpr std::array<std::string_view, group_axes> names{"experiment", "model",  "workload",       "hardware",
-                                                           "tp",         "rig", "attention_shape"};
+  constexpr std::array<std::string_view, group_axes> names{"experiment", "model", "workload",       "hardware",
+                                                           "tp",         "rig",   "attention_shape"};
   return names[static_cast<std::size_t>(axis)];
 }
 

@@ -8,12 +8,10 @@ namespace rafter {
 // The observables of a step and of its requests. Each reads a member of the same name; a record that lacks the member
 // lacks the observable, at compile time. One that has a `definition` is computed from the step's requests instead.
 
-#define RAFTER_OBSERVABLE_BODY(member)                                       \
-  template <class Record>                                                    \
-    requires requires(const Record& record) { record.member; }               \
-  static constexpr double read(const Record& record) {                       \
-    return static_cast<double>(record.member);                               \
-  }
+#define RAFTER_OBSERVABLE_BODY(member)                       \
+  template <class Record>                                    \
+  requires requires(const Record& record) { record.member; } \
+  static constexpr double read(const Record& record) { return static_cast<double>(record.member); }
 
 // -- of one request ------------------------------------------------------------------------------------------------
 
@@ -30,8 +28,8 @@ struct context_tokens_t : observable<"context_tokens", units::token, level::requ
 inline constexpr context_tokens_t context_tokens{};
 
 /// KV entries that a decode request attends to, the new token included: context + 1 [token]. Decode requests only.
-struct kv_length_t : observable<"kv_length", units::token, level::request, provenance::known_before_step,
-                                request_domain::decode> {
+struct kv_length_t
+    : observable<"kv_length", units::token, level::request, provenance::known_before_step, request_domain::decode> {
   using definition = decltype(context_tokens + one_token);
   RAFTER_OBSERVABLE_BODY(kv_length)
 };
@@ -39,16 +37,13 @@ inline constexpr kv_length_t kv_length{};
 
 // -- batch composition: known before the step ----------------------------------------------------------------------
 
-#define RAFTER_STEP_AGGREGATE(label, unit, ...)                                             \
-  struct label##_t : observable<#label, unit, level::step> {                                \
-    using definition = __VA_ARGS__;                                                         \
-    RAFTER_OBSERVABLE_BODY(label)                                                           \
-  };                                                                                        \
-  inline constexpr label##_t label{};                                                       \
-  template <>                                                                               \
-  struct detail::named_aggregate<label##_t::definition> {                                   \
-    using type = label##_t;                                                                 \
-  };
+#define RAFTER_STEP_AGGREGATE(label, unit, ...)              \
+  struct label##_t : observable<#label, unit, level::step> { \
+    using definition = __VA_ARGS__;                          \
+    RAFTER_OBSERVABLE_BODY(label)                            \
+  };                                                         \
+  inline constexpr label##_t label{};                        \
+  template <> struct detail::named_aggregate<label##_t::definition> { using type = label##_t; };
 
 /// Tokens of prefill chunks, tokens of decode requests (one each) [token].
 RAFTER_STEP_AGGREGATE(prefill_tokens, units::token,
@@ -75,10 +70,10 @@ inline constexpr auto scheduled_tokens = prefill_tokens + decode_tokens;
 
 // -- engine state: known before the step ---------------------------------------------------------------------------
 
-#define RAFTER_STEP_OBSERVABLE(label, unit, known)                          \
-  struct label##_t : observable<#label, unit, level::step, known> {         \
-    RAFTER_OBSERVABLE_BODY(label)                                           \
-  };                                                                        \
+#define RAFTER_STEP_OBSERVABLE(label, unit, known)                  \
+  struct label##_t : observable<#label, unit, level::step, known> { \
+    RAFTER_OBSERVABLE_BODY(label)                                   \
+  };                                                                \
   inline constexpr label##_t label{};
 
 RAFTER_STEP_OBSERVABLE(queue_running, units::none, provenance::known_before_step)

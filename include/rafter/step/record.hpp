@@ -31,15 +31,11 @@ struct kv_only_request {
 namespace detail {
 /// The requests of a record: a member range or a member function that returns one.
 template <class Record>
-  requires requires(const Record& record) { std::ranges::begin(record.requests()); }
-constexpr auto requests_of(const Record& record) {
-  return record.requests();
-}
+requires requires(const Record& record) { std::ranges::begin(record.requests()); }
+constexpr auto requests_of(const Record& record) { return record.requests(); }
 template <class Record>
-  requires requires(const Record& record) { std::ranges::begin(record.requests); }
-constexpr const auto& requests_of(const Record& record) {
-  return record.requests;
-}
+requires requires(const Record& record) { std::ranges::begin(record.requests); }
+constexpr const auto& requests_of(const Record& record) { return record.requests; }
 }  // namespace detail
 
 /// A record that lists its requests: a range `requests` (or a function returning one) of things with new_tokens,
@@ -68,8 +64,7 @@ concept step_record = has_requests<Record> || requires(const Record& record) {
 namespace detail {
 
 /// Views `kv_lengths` as requests.
-template <class Lengths>
-struct kv_only_view {
+template <class Lengths> struct kv_only_view {
   const Lengths& lengths;
   struct iterator {
     decltype(std::ranges::begin(std::declval<const Lengths&>())) at;
@@ -86,8 +81,7 @@ struct kv_only_view {
 
 struct no_requests {};
 
-template <class Record>
-constexpr auto request_type_of() {
+template <class Record> constexpr auto request_type_of() {
   if constexpr (has_requests<Record>) {
     return std::type_identity<
         std::remove_cvref_t<decltype(*std::ranges::begin(requests_of(std::declval<const Record&>())))>>{};
@@ -100,21 +94,21 @@ constexpr auto request_type_of() {
 
 /// Reads an observable: by the member that the observable names, else through the record's own `get<Leaf>()`.
 template <class Leaf, class From>
-  requires requires(const From& from) { Leaf::read(from); }
-constexpr double read_from(const From& from) {
-  return Leaf::read(from);
-}
+requires requires(const From& from) { Leaf::read(from); }
+constexpr double read_from(const From& from) { return Leaf::read(from); }
 template <class Leaf, class From>
-  requires(requires(const From& from) { from.template get<Leaf>(); } && !requires(const From& from) { Leaf::read(from); })
-constexpr double read_from(const From& from) {
+requires(
+    requires(const From& from) { from.template get<Leaf>(); } &&
+    !requires(const From& from) { Leaf::read(from); }) constexpr double read_from(const From& from) {
   return from.template get<Leaf>();
 }
 template <class Leaf, class From>
-concept readable_from = requires(const From& from) { { read_from<Leaf>(from) } -> std::convertible_to<double>; };
+concept readable_from = requires(const From& from) {
+  { read_from<Leaf>(from) } -> std::convertible_to<double>;
+};
 
 /// Binds plans to a user's record type and a deployment type.
-template <class Deployment, class Record>
-struct record_binding {
+template <class Deployment, class Record> struct record_binding {
   using request_type = typename decltype(request_type_of<Record>())::type;
   struct reader_type {
     double (*deployment)(const Deployment&) = nullptr;
@@ -132,8 +126,7 @@ struct record_binding {
     return has_requests<Record> || (has_kv_lengths<Record> && domain == request_domain::decode);
   }
 
-  template <class Leaf>
-  static constexpr reader_type reader() {
+  template <class Leaf> static constexpr reader_type reader() {
     reader_type made;
     if constexpr (Leaf::level_v == level::deployment) {
       made.deployment = [](const Deployment& from) -> double { return read_from<Leaf>(from); };
@@ -145,10 +138,10 @@ struct record_binding {
     return made;
   }
 
-  template <fixed_string Observable, fixed_string Feature>
-  static constexpr void refuse() {
-    static_assert(satisfied<needs_observable<Observable>, in_feature<Feature>, which_step_type_does_not_provide<Record>>,
-                  "rafter: this feature reads an observable that the step record (or deployment) does not carry");
+  template <fixed_string Observable, fixed_string Feature> static constexpr void refuse() {
+    static_assert(
+        satisfied<needs_observable<Observable>, in_feature<Feature>, which_step_type_does_not_provide<Record>>,
+        "rafter: this feature reads an observable that the step record (or deployment) does not carry");
   }
 
   RAFTER_ALWAYS_INLINE static constexpr decltype(auto) requests(const Record& record) {
@@ -158,8 +151,7 @@ struct record_binding {
       return kv_only_view<std::remove_cvref_t<decltype(record.kv_lengths)>>{record.kv_lengths};
     }
   }
-  template <request_domain Domain>
-  RAFTER_ALWAYS_INLINE static constexpr bool in_domain(const request_type& one) {
+  template <request_domain Domain> RAFTER_ALWAYS_INLINE static constexpr bool in_domain(const request_type& one) {
     if constexpr (Domain == request_domain::all || std::same_as<request_type, kv_only_request>) {
       return true;
     } else {

@@ -36,8 +36,7 @@ class row_set {
     return set;
   }
   /// The rows in [0, size) for which `keep(row)` is true.
-  template <class Predicate>
-  static row_set where(std::size_t size, Predicate keep) {
+  template <class Predicate> static row_set where(std::size_t size, Predicate keep) {
     row_set set;
     for (std::size_t row = 0; row < size; ++row) {
       if (keep(row)) set.append(row);
@@ -58,8 +57,7 @@ class row_set {
     return after != ranges_.begin() && row < std::prev(after)->end;
   }
   /// Calls `visit(row)` in ascending order.
-  template <class Visit>
-  void for_each(Visit visit) const {
+  template <class Visit> void for_each(Visit visit) const {
     for (const row_range& range : ranges_) {
       for (std::size_t row = range.begin; row < range.end; ++row) visit(row);
     }

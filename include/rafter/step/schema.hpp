@@ -12,22 +12,18 @@
 namespace rafter {
 
 /// The observables that a dataset carries as columns, in order.
-template <class... Leaves>
-struct column_list {
+template <class... Leaves> struct column_list {
   static constexpr std::size_t size = sizeof...(Leaves);
   static constexpr std::array<std::string_view, size> names{Leaves::name...};
-  template <class Leaf>
-  static constexpr bool has = (std::is_same_v<Leaf, Leaves> || ...);
+  template <class Leaf> static constexpr bool has = (std::is_same_v<Leaf, Leaves> || ...);
 
-  template <class Leaf>
-  static constexpr std::size_t index_of() {
+  template <class Leaf> static constexpr std::size_t index_of() {
     std::size_t index = 0;
     std::size_t at = 0;
     ((std::is_same_v<Leaf, Leaves> ? void(index = at++) : void(++at)), ...);
     return index;
   }
-  template <class Visitor>
-  static constexpr void each(Visitor&& visitor) {
+  template <class Visitor> static constexpr void each(Visitor&& visitor) {
     (visitor.template operator()<Leaves>(), ...);
   }
 };
@@ -71,16 +67,13 @@ inline constexpr bool partial_targets = [] {
 struct target_t : observable<"target", units::second, level::step, provenance::observed_after_step> {};
 inline constexpr target_t selected_target{};
 
-template <dataset_schema Schema>
-class dataset;
-template <dataset_schema Schema>
-class row_view;
+template <dataset_schema Schema> class dataset;
+template <dataset_schema Schema> class row_view;
 
 namespace detail {
 
 /// Binds plans to the columns, lists and deployments of a dataset.
-template <class Schema>
-struct dataset_binding {
+template <class Schema> struct dataset_binding {
   using deployment_type = typename Schema::deployment_type;
   struct reader_type {
     double (*deployment)(const deployment_type&) = nullptr;
@@ -99,8 +92,7 @@ struct dataset_binding {
                                  readable_from<Leaf, rafter::request>);
   static constexpr bool lists(request_domain) { return Schema::lists_requests; }
 
-  template <class Leaf>
-  static constexpr reader_type reader() {
+  template <class Leaf> static constexpr reader_type reader() {
     reader_type made;
     if constexpr (Leaf::level_v == level::deployment) {
       made.deployment = [](const deployment_type& from) -> double { return read_from<Leaf>(from); };
@@ -114,16 +106,14 @@ struct dataset_binding {
     return made;
   }
 
-  template <fixed_string Observable, fixed_string Feature>
-  static constexpr void refuse() {
+  template <fixed_string Observable, fixed_string Feature> static constexpr void refuse() {
     static_assert(
         satisfied<needs_observable<Observable>, in_feature<Feature>, which_dataset_schema_does_not_provide<Schema>>,
         "rafter: this feature reads an observable that the dataset's schema does not carry");
   }
 
   RAFTER_ALWAYS_INLINE static auto requests(const row_view<Schema>& row) { return row.requests(); }
-  template <request_domain Domain>
-  RAFTER_ALWAYS_INLINE static constexpr bool in_domain(const rafter::request& one) {
+  template <request_domain Domain> RAFTER_ALWAYS_INLINE static constexpr bool in_domain(const rafter::request& one) {
     return Domain == request_domain::all || one.decode == (Domain == request_domain::decode);
   }
 };

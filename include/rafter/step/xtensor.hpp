@@ -16,19 +16,12 @@ inline auto tensor_of(std::span<const double> values) {
   return xt::adapt(values.data(), values.size(), xt::no_ownership(), std::array<std::size_t, 1>{values.size()});
 }
 /// One column of a dataset in base units: `tensor_of(data, prefill_tokens)`.
-template <class Schema, class Leaf>
-auto tensor_of(const dataset<Schema>& data, Leaf) {
+template <class Schema, class Leaf> auto tensor_of(const dataset<Schema>& data, Leaf) {
   return tensor_of(data.template column<Leaf>());
 }
 /// The selected target [s].
-template <class Schema>
-auto target_tensor_of(const dataset<Schema>& data) {
-  return tensor_of(data.target());
-}
+template <class Schema> auto target_tensor_of(const dataset<Schema>& data) { return tensor_of(data.target()); }
 /// One id a row; of no elements where the data has no order.
-template <class Schema>
-auto step_id_tensor_of(const dataset<Schema>& data) {
-  return tensor_of(data.step_ids());
-}
+template <class Schema> auto step_id_tensor_of(const dataset<Schema>& data) { return tensor_of(data.step_ids()); }
 
 }  // namespace rafter

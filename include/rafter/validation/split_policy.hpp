@@ -91,7 +91,8 @@ inline constexpr std::array<group, 0> no_group{};
 
 /// Throws `validation_error` when the data belies `holds_out`: names the fold, the axis and the label that is both
 /// trained on and tested. Axes that the data lacks are not looked at.
-template <class Split, splittable Data> RAFTER_COLD void check_held_out(const std::vector<fold>& folds, const Data& data) {
+template <class Split, splittable Data>
+RAFTER_COLD void check_held_out(const std::vector<fold>& folds, const Data& data) {
   const auto check = [&](group axis) {
     if (!data.has_group(axis)) return;
     for (const fold& part : folds) {

@@ -37,12 +37,36 @@ std::array<double, 30> by_hand(const pool_step& s, const decoder& a, double tp, 
   const double used = s.kv_blocks_total - s.kv_blocks_free;
   const double pressure = used / std::max(s.kv_blocks_total, 1.0);
   const double peak = 989.5e12, bw = 0.82 * 3.35e12;
-  return {P, D, S, n_prefill, n_decode,
-          s.kv_usage_ratio, used, s.kv_blocks_free, s.queue_running, pressure,
-          P / std::max(S, 1.0), D / std::max(S, 1.0), n_prefill > 0 && n_decode > 0 ? 1.0 : 0.0, n_decode == 0 ? 1.0 : 0.0,
-          F(S), F(S) / W, F(S) / W > peak / bw ? 1.0 : 0.0, P > 0 ? F(P) / W : 0.0, D > 0 ? W / F(D) : 0.0, 0.0, 1.0, moe,
-          code, tp, is_moe,
-          P * D, pressure * n_decode, F(S) / W * is_moe, P * s.kv_usage_ratio, (n_prefill + n_decode) * pressure};
+  return {P,
+          D,
+          S,
+          n_prefill,
+          n_decode,
+          s.kv_usage_ratio,
+          used,
+          s.kv_blocks_free,
+          s.queue_running,
+          pressure,
+          P / std::max(S, 1.0),
+          D / std::max(S, 1.0),
+          n_prefill > 0 && n_decode > 0 ? 1.0 : 0.0,
+          n_decode == 0 ? 1.0 : 0.0,
+          F(S),
+          F(S) / W,
+          F(S) / W > peak / bw ? 1.0 : 0.0,
+          P > 0 ? F(P) / W : 0.0,
+          D > 0 ? W / F(D) : 0.0,
+          0.0,
+          1.0,
+          moe,
+          code,
+          tp,
+          is_moe,
+          P * D,
+          pressure * n_decode,
+          F(S) / W * is_moe,
+          P * s.kv_usage_ratio,
+          (n_prefill + n_decode) * pressure};
 }
 
 bool within_one_ulp(double a, double b) {
@@ -79,7 +103,8 @@ TEST(KvProxies, AreTheStudysThirtyFormulas) {
       const auto expected = by_hand(step, runs.architecture, runs.tensor_parallel, runs.model_code);
       const auto got = features(step);
       for (std::size_t k = 0; k < 30; ++k) {
-        EXPECT_PRED2(within_one_ulp, expected[k], got[k]) << catalog::kv_proxies_t::names[k] << " of " << runs.architecture.name;
+        EXPECT_PRED2(within_one_ulp, expected[k], got[k])
+            << catalog::kv_proxies_t::names[k] << " of " << runs.architecture.name;
       }
       (got[16] == 1.0 ? compute_bound : memory_bound) = true;
     }

@@ -52,7 +52,8 @@ TEST(ScaleFree, DoesNotMoveWhenTheDeviceIsTenTimesFaster) {
 }
 
 TEST(ScaleFree, NothingInItIdentifiesAGroup) {
-  for (const char* axis : {"model", "workload", "hardware"}) EXPECT_EQ(catalog::scale_free_t::identity_feature(axis), "");
+  for (const char* axis : {"model", "workload", "hardware"})
+    EXPECT_EQ(catalog::scale_free_t::identity_feature(axis), "");
 }
 
 }  // namespace

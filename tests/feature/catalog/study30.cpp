@@ -22,7 +22,8 @@ std::array<double, 30> by_loops(const tiny::step& step, const deployment& runs) 
   const decoder& a = runs.architecture;
   const double tp = runs.tensor_parallel;
   double P = 0, D = 0, prefills = 0, decodes = 0;
-  double attention_flops_prefill = 0, attention_bytes_prefill = 0, attention_flops_decode = 0, attention_bytes_decode = 0;
+  double attention_flops_prefill = 0, attention_bytes_prefill = 0, attention_flops_decode = 0,
+         attention_bytes_decode = 0;
   std::vector<double> lengths;
   const double head = a.layers * (a.heads / tp) * a.head_dim;
   const double kv_head = a.layers * (a.kv_heads / tp) * a.head_dim;
@@ -61,20 +62,41 @@ std::array<double, 30> by_loops(const tiny::step& step, const deployment& runs) 
                        (4 * d + (2.0 * (a.heads + a.kv_heads) * a.head_dim + 3 * f * a.experts_per_token) / tp);
   const double attention_flops = attention_flops_prefill + attention_flops_decode;
   const double flops = gemm_flops + attention_flops;
-  const double moved = gemm_bytes + attention_bytes_prefill + attention_bytes_decode + 2 * kv_head * a.bytes_per_kv * T;
+  const double moved =
+      gemm_bytes + attention_bytes_prefill + attention_bytes_decode + 2 * kv_head * a.bytes_per_kv * T;
   const double intensity = moved == 0 ? 0.0 : flops / moved;
   const double is_moe = a.experts > 1 ? 1.0 : 0.0;
   const double balance = runs.hardware.peak_flops.at(precision::bf16)->value / runs.hardware.hbm_bandwidth.value;
-  return {P, D, T, prefills, decodes,
-          mean, largest, smallest, deviation, sum,
-          P / std::max(T, 1.0), D / std::max(T, 1.0), prefills > 0 && decodes > 0 ? 1.0 : 0.0, decodes == 0 ? 1.0 : 0.0,
-          flops, intensity, intensity > balance ? 1.0 : 0.0,
+  return {P,
+          D,
+          T,
+          prefills,
+          decodes,
+          mean,
+          largest,
+          smallest,
+          deviation,
+          sum,
+          P / std::max(T, 1.0),
+          D / std::max(T, 1.0),
+          prefills > 0 && decodes > 0 ? 1.0 : 0.0,
+          decodes == 0 ? 1.0 : 0.0,
+          flops,
+          intensity,
+          intensity > balance ? 1.0 : 0.0,
           attention_bytes_prefill == 0 ? 0.0 : attention_flops_prefill / attention_bytes_prefill,
           attention_flops_decode == 0 ? 0.0 : attention_bytes_decode / attention_flops_decode,
-          flops == 0 ? 0.0 : attention_flops / flops, flops == 0 ? 0.0 : gemm_flops / flops,
+          flops == 0 ? 0.0 : attention_flops / flops,
+          flops == 0 ? 0.0 : gemm_flops / flops,
           (attention + 3 * d * f * a.experts_per_token) / (attention + 3 * d * f * a.experts),
-          runs.model_code, tp, is_moe,
-          P * D, largest * decodes, intensity * is_moe, P * mean, (prefills + decodes) * largest};
+          runs.model_code,
+          tp,
+          is_moe,
+          P * D,
+          largest * decodes,
+          intensity * is_moe,
+          P * mean,
+          (prefills + decodes) * largest};
 }
 
 TEST(Study30, IsWhatPlainLoopsGive) {
@@ -90,7 +112,8 @@ TEST(Study30, IsWhatPlainLoopsGive) {
       const auto expected = by_loops(step, runs);
       const auto got = features(step);
       for (std::size_t k = 0; k < 30; ++k) {
-        const double scale = k == 8 ? got[7] + got[6] : std::abs(expected[k]);  // the deviation loses digits by cancelling
+        const double scale =
+            k == 8 ? got[7] + got[6] : std::abs(expected[k]);  // the deviation loses digits by cancelling
         EXPECT_NEAR(expected[k], got[k], 4e-14 * scale) << catalog::study30_t::names[k];
       }
       (got[16] == 1.0 ? compute_bound : memory_bound) = true;

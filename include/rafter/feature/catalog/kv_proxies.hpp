@@ -37,48 +37,47 @@ inline constexpr auto pressure = used_blocks / max(kv_blocks_total, 1_c);
 inline constexpr auto no_tokens = with_unit<units::token>(0_c);
 }  // namespace proxy
 
-struct kv_proxies_t
-    : decltype(feature_set{
-          "prefill_tokens"_f = prefill_tokens,
-          "decode_tokens"_f = decode_tokens,
-          "scheduled_tokens"_f = proxy::tokens,
-          "prefill_requests"_f = prefill_requests,
-          "decode_requests"_f = decode_requests,
+struct kv_proxies_t : decltype(feature_set{
+                          "prefill_tokens"_f = prefill_tokens,
+                          "decode_tokens"_f = decode_tokens,
+                          "scheduled_tokens"_f = proxy::tokens,
+                          "prefill_requests"_f = prefill_requests,
+                          "decode_requests"_f = decode_requests,
 
-          "kv_usage_ratio"_f = kv_usage_ratio,
-          "kv_blocks_used"_f = proxy::used_blocks,
-          "kv_blocks_free"_f = kv_blocks_free,
-          "queue_running"_f = queue_running,
-          "kv_pressure"_f = proxy::pressure,
+                          "kv_usage_ratio"_f = kv_usage_ratio,
+                          "kv_blocks_used"_f = proxy::used_blocks,
+                          "kv_blocks_free"_f = kv_blocks_free,
+                          "queue_running"_f = queue_running,
+                          "kv_pressure"_f = proxy::pressure,
 
-          "prefill_fraction"_f = prefill_tokens / max(proxy::tokens, one_token),
-          "decode_fraction"_f = decode_tokens / max(proxy::tokens, one_token),
-          "mixed"_f = indicator(prefill_requests > 0_c && decode_requests > 0_c),
-          "pure_prefill"_f = indicator(decode_requests == 0_c),
+                          "prefill_fraction"_f = prefill_tokens / max(proxy::tokens, one_token),
+                          "decode_fraction"_f = decode_tokens / max(proxy::tokens, one_token),
+                          "mixed"_f = indicator(prefill_requests > 0_c && decode_requests > 0_c),
+                          "pure_prefill"_f = indicator(decode_requests == 0_c),
 
-          "total_flops"_f = proxy::flops(proxy::tokens),
-          "arithmetic_intensity"_f = proxy::intensity,
-          "compute_bound"_f = indicator(proxy::intensity > proxy::peak / proxy::bandwidth),
-          "prefill_compute_intensity"_f =
-              select(prefill_tokens > proxy::no_tokens, proxy::flops(prefill_tokens) / proxy::weight_bytes,
-                     with_unit<units::flop_per_byte>(0_c)),
-          "decode_memory_intensity"_f =
-              select(decode_tokens > proxy::no_tokens, proxy::weight_bytes / proxy::flops(decode_tokens),
-                     with_unit<dimension{.flop = -1, .byte = 1}>(0_c)),
-          "attention_flop_ratio"_f = 0_c,
-          "gemm_flop_ratio"_f = 1_c,
-          "active_parameter_ratio"_f = proxy::active,
+                          "total_flops"_f = proxy::flops(proxy::tokens),
+                          "arithmetic_intensity"_f = proxy::intensity,
+                          "compute_bound"_f = indicator(proxy::intensity > proxy::peak / proxy::bandwidth),
+                          "prefill_compute_intensity"_f = select(prefill_tokens > proxy::no_tokens,
+                                                                 proxy::flops(prefill_tokens) / proxy::weight_bytes,
+                                                                 with_unit<units::flop_per_byte>(0_c)),
+                          "decode_memory_intensity"_f = select(decode_tokens > proxy::no_tokens,
+                                                               proxy::weight_bytes / proxy::flops(decode_tokens),
+                                                               with_unit<dimension{.flop = -1, .byte = 1}>(0_c)),
+                          "attention_flop_ratio"_f = 0_c,
+                          "gemm_flop_ratio"_f = 1_c,
+                          "active_parameter_ratio"_f = proxy::active,
 
-          "model_code"_f = model_code,
-          "tensor_parallel"_f = tensor_parallel,
-          "is_moe"_f = architecture::is_moe,
+                          "model_code"_f = model_code,
+                          "tensor_parallel"_f = tensor_parallel,
+                          "is_moe"_f = architecture::is_moe,
 
-          "prefill_tokens*decode_tokens"_f = prefill_tokens * decode_tokens,
-          "kv_pressure*decode_requests"_f = proxy::pressure * decode_requests,
-          "arithmetic_intensity*is_moe"_f = proxy::intensity * architecture::is_moe,
-          "prefill_tokens*kv_usage_ratio"_f = prefill_tokens * kv_usage_ratio,
-          "batch_size*kv_pressure"_f = (prefill_requests + decode_requests) * proxy::pressure,
-      }) {};
+                          "prefill_tokens*decode_tokens"_f = prefill_tokens * decode_tokens,
+                          "kv_pressure*decode_requests"_f = proxy::pressure * decode_requests,
+                          "arithmetic_intensity*is_moe"_f = proxy::intensity * architecture::is_moe,
+                          "prefill_tokens*kv_usage_ratio"_f = prefill_tokens * kv_usage_ratio,
+                          "batch_size*kv_pressure"_f = (prefill_requests + decode_requests) * proxy::pressure,
+                      }) {};
 inline constexpr kv_proxies_t kv_proxies{};
 static_assert(kv_proxies_t::size == 30);
 

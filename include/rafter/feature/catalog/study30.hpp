@@ -9,19 +9,15 @@ namespace rafter::catalog {
 using namespace rafter::literals;
 
 inline constexpr auto batch_tokens = feature_set{
-    "prefill_tokens"_f = prefill_tokens,
-    "decode_tokens"_f = decode_tokens,
-    "scheduled_tokens"_f = scheduled_tokens,
-    "prefill_requests"_f = prefill_requests,
+    "prefill_tokens"_f = prefill_tokens,     "decode_tokens"_f = decode_tokens,
+    "scheduled_tokens"_f = scheduled_tokens, "prefill_requests"_f = prefill_requests,
     "decode_requests"_f = decode_requests,
 };
 
 /// Of the KV lengths of the decode requests; 0 in a step without any.
 inline constexpr auto kv_statistics = feature_set{
-    "kv_mean"_f = mean(kv_length),
-    "kv_max"_f = max(kv_length),
-    "kv_min"_f = min(kv_length),
-    "kv_deviation"_f = standard_deviation(kv_length),
+    "kv_mean"_f = mean(kv_length), "kv_max"_f = max(kv_length),
+    "kv_min"_f = min(kv_length),   "kv_deviation"_f = standard_deviation(kv_length),
     "kv_sum"_f = sum(kv_length),
 };
 
@@ -49,9 +45,8 @@ inline constexpr auto physics = feature_set{
     "compute_bound"_f = indicator(detail::intensity > hardware::machine_balance),
     "prefill_compute_intensity"_f = ratio(analytical::prefill_attention.flops, analytical::prefill_attention.bytes,
                                           with_unit<units::flop_per_byte>(0_c)),
-    "decode_memory_intensity"_f =
-        ratio(analytical::decode_attention.bytes, analytical::decode_attention.flops,
-              with_unit<dimension{.flop = -1, .byte = 1}>(0_c)),
+    "decode_memory_intensity"_f = ratio(analytical::decode_attention.bytes, analytical::decode_attention.flops,
+                                        with_unit<dimension{.flop = -1, .byte = 1}>(0_c)),
     "attention_flop_ratio"_f = ratio(detail::attention_flops, detail::total_flops, 0_c),
     "gemm_flop_ratio"_f = ratio(detail::gemm_flops, detail::total_flops, 0_c),
     "active_parameter_ratio"_f =
