@@ -142,7 +142,7 @@ TEST(NistNonlinear, All27AreRead) {
   }
 }
 
-// To rounding, with as many evaluations as it takes (1,365 for Bennett5 from start 1).
+// To rounding, with as many evaluations as it takes (some 1,400 for Bennett5 from start 1).
 rafter::trust_region to_rounding(rafter::jacobian_path path) {
   return {.cost_tolerance = 0.0,
           .step_tolerance = 0.0,

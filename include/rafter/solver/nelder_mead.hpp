@@ -14,8 +14,8 @@
 namespace rafter {
 
 /// Minimisation without derivatives: the simplex of Nelder and Mead 1965 with the coefficients of Gao and Han 2012,
-/// which depend on the number of parameters. For objectives with kinks or noise, and a few parameters (up to ten or
-/// so); where derivatives exist trust_region needs a hundredth of the evaluations.
+/// which depend on the number of parameters. For objectives with kinks or noise and few parameters; where derivatives
+/// exist, trust_region needs far fewer evaluations.
 ///
 /// Trial points outside the bounds are moved onto them. When the simplex has shrunk it starts anew around the best
 /// point, until that brings nothing: a single collapse is not trusted. Values that are not finite count as worst.

@@ -10,8 +10,8 @@
 
 namespace rafter {
 
-/// Where the trust-region step comes from. `automatic` takes the orthogonal factor of the rows where that costs
-/// microseconds (least_squares_options::small_problem), and else the sums JᵀJ while the smallest pivot of their
+/// Where the trust-region step comes from. `automatic` takes the orthogonal factor of the rows of a small
+/// problem (least_squares_options::small_problem), and else the sums JᵀJ while the smallest pivot of their
 /// unit-diagonal form is >= 1e-10 (the iteration itself refines the step), the rows below that.
 enum class jacobian_path { automatic, gram, rows };
 
@@ -32,7 +32,8 @@ struct trust_region {
   /// Converged when each column of J is this orthogonal to the residuals (the cosine, free of units), or its
   /// parameter this near to the bound that its gradient points at.
   double gradient_tolerance = 1e-10;
-  std::size_t max_evaluations = 0;  ///< 0: 100 per parameter
+  /// 0: 100 per parameter. One more may follow, to put parameters onto their bounds.
+  std::size_t max_evaluations = 0;
   /// Typical sizes of the parameters, n values > 0; empty: from the lengths of the Jacobian's columns, as largest so
   /// far (Moré 1978).
   std::vector<double> parameter_scale = {};
