@@ -106,13 +106,15 @@ RAFTER_NUMERICS_FUNCTION double cholesky(double* a, std::size_t n) {
 RAFTER_NUMERICS_FUNCTION void cholesky_solve(const double* l, std::size_t n, double* b) {
   for (std::size_t j = 0; j < n; ++j) {
     const double* row = l + j * n;  // of Lᵀ
-    b[j] /= row[j];
-    for (std::size_t i = j + 1; i < n; ++i) b[i] -= row[i] * b[j];
+    const double known = b[j] / row[j];
+    b[j] = known;
+    for (std::size_t i = j + 1; i < n; ++i) b[i] -= row[i] * known;
   }
   for (std::size_t i = n; i-- > 0;) {
     const double* row = l + i * n;
-    b[i] /= row[i];
-    for (std::size_t j = 0; j < i; ++j) b[j] -= row[j] * b[i];
+    const double known = b[i] / row[i];
+    b[i] = known;
+    for (std::size_t j = 0; j < i; ++j) b[j] -= row[j] * known;
   }
 }
 

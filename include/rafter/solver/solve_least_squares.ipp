@@ -635,8 +635,10 @@ RAFTER_NUMERICS_FUNCTION linear_solution solve_least_squares(const normal_equati
   std::vector<double> per_scale(q);
   for (std::size_t a = 0; a < q; ++a) per_scale[a] = 1.0 / scale[a];
   for (std::size_t a = 0; a < q; ++a) {
+    double* to = products.data() + a * q;
     const double* row = s.data() + active[a] * p;
-    for (std::size_t b = 0; b < q; ++b) products[a * q + b] = row[active[b]] * (per_scale[a] * per_scale[b]);
+    for (std::size_t b = 0; b < q; ++b) to[b] = q == p ? row[b] : row[active[b]];
+    for (std::size_t b = 0; b < q; ++b) to[b] *= per_scale[a] * per_scale[b];
   }
   std::vector<double> h = products;
   for (std::size_t a = 0; a < q; ++a) h[a * q + a] += options.alpha;
