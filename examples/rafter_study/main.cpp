@@ -37,7 +37,7 @@ std::string joined(const std::vector<std::string>& names) {
 std::string list() {
   std::string text = "splits: " + joined(study::split_names()) + "\n";
   for (const schema& one : schemas()) {
-    text += "schema " + one.offer.schema + "\n  targets: " + joined(one.offer.targets) +
+    text += "schema " + one.offer.schema + "\n  targets: " + joined(study::target_names(one.offer)) +
             "\n  predictors: " + joined(one.offer.predictors) + "\n  usual split: " + one.offer.usual_split + "\n";
   }
   return text;
@@ -94,6 +94,14 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   if (given.data.empty() && chosen != &known.front()) throw usage_error("--schema " + given.schema + " needs --data");
 
   study::require_offered(asked, chosen->offer);
+  const std::string* const written[] = {&given.json, &given.markdown, &given.html};
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!written[i]->empty() && *written[i] == *written[j]) {
+        throw usage_error("two reports cannot be written to one file, " + *written[i]);
+      }
+    }
+  }
 
   const rafter::file_bytes data = given.data.empty() ? rafter::file_bytes() : rafter::read_file(given.data);
   const rafter::file_bytes test = given.test.empty() ? rafter::file_bytes() : rafter::read_file(given.test);
@@ -107,6 +115,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
 
   rafter::evaluation_report report = chosen->run(asked);
   report.file_sha256 = rafter::sha256_hex(asked.data.text);
+  if (report.test) report.test->file_sha256 = rafter::sha256_hex(asked.test->text);
   bar.clear();
   if (!given.json.empty()) rafter::write_file(given.json, programs::json_of(report));
   if (!given.markdown.empty()) rafter::write_file(given.markdown, programs::markdown_of(report));

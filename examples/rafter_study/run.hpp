@@ -104,8 +104,16 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, rafter::dataset<
     split.name = "test_file";
     split.title = "fitted on all rows, tested on " + test->source();
     split.holds_out[static_cast<std::size_t>(group::model)] = true;  // whether the files share models is not known
-    report.notes.push_back(test->source() + ": " + std::to_string(test->size()) + " rows; " +
-                           plausibility(*test).verdict());
+    report.test = {.source = test->source(),
+                   .rows = test->size(),
+                   .digest = digest(*test),
+                   .file_sha256 = {},
+                   .plausibility = plausibility(*test)};
+    if (!asked.target.empty()) report.test->plausibility.target = asked.target;
+    if (report.test->digest == report.digest) {
+      throw programs::usage_error("--test " + test->source() + " holds the same steps as --data " + data.source() +
+                                  ": nothing would be tested on data not seen");
+    }
   } else {
     split = choose_split(asked.split.empty() ? offered.usual_split : asked.split, split_view(data));
   }

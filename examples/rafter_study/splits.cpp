@@ -1,5 +1,6 @@
 // rafter-study: what there is by name: the split policies, the targets. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "../common/command_line.hpp"
@@ -53,8 +54,25 @@ std::string observable_of(std::string_view target) {
   return std::string(target);
 }
 
+std::vector<std::string> target_names(const offer& offered) {
+  std::vector<std::string> names;
+  for (const std::string& target : offered.targets) {
+    std::string columns;
+    for (const auto& [column, observable] : target_columns) {
+      if (target == observable) columns += (columns.empty() ? "" : " or ") + std::string(column);
+    }
+    names.push_back(columns.empty() ? target : target + " (" + columns + ")");
+  }
+  return names;
+}
+
 void require_offered(const request& asked, const offer& offered) {
-  for (const std::string& name : asked.predictors) require_known("predictor", name, offered.predictors);
+  for (auto name = asked.predictors.begin(); name != asked.predictors.end(); ++name) {
+    require_known("predictor", *name, offered.predictors);
+    if (std::find(asked.predictors.begin(), name, *name) != name) {
+      throw programs::usage_error("predictor '" + *name + "' is named twice");
+    }
+  }
   if (!asked.split.empty()) require_known("split", asked.split, split_names());
   if (asked.target.empty()) return;
   std::vector<std::string> targets = offered.targets;
@@ -87,6 +105,10 @@ chosen_split choose_split(std::string_view name, const split_view& data) {
     chosen.name = Split::name;
     chosen.title = rafter::title_of<Split>;
     chosen.holds_out = axes_held_out<Split>(std::make_index_sequence<rafter::group_axes>{});
+    if (std::is_same_v<Split, rafter::leave_one_attention_shape_out>) {
+      // A model all of whose rows have one shape leaves with it.
+      chosen.holds_out[static_cast<std::size_t>(rafter::group::model)] = true;
+    }
     try {
       chosen.folds = split.folds(data);
       rafter::check_folds(chosen.folds, data.size());

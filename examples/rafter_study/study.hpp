@@ -46,6 +46,9 @@ void require_known(std::string_view kind, std::string_view name, const std::vect
 /// The observable behind a target's name: the observable's own, or that of its column in the file.
 std::string observable_of(std::string_view target);
 
+/// The targets of a schema with the column names that files use for them: `logged_duration (duration_us)`.
+std::vector<std::string> target_names(const offer& offered);
+
 /// Throws usage_error, naming the nearest, for a target, split or predictor that there is none of.
 void require_offered(const request& asked, const offer& offered);
 

@@ -28,7 +28,8 @@ struct fit_summary {
   std::string status = "ok";
 };
 
-/// What `fit` returns: never changes, predicts without allocating or throwing.
+/// What `fit` returns: never changes. Predicting rows of a dataset may need scratch memory, and throws fit_error where it
+/// has nothing to say of a row's group; the loop of a scheduler binds a deployment and predicts records, without either.
 /// Axioms: `predict` is a pure function of its arguments; the prediction for a row does not depend on the other rows.
 template <class P, class Data>
 concept predictor_on = requires(const P& fitted, const Data& data, const row_set& rows, std::span<double> out) {

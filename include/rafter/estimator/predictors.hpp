@@ -65,8 +65,7 @@ struct ridge30_proxies_anonymous : linear<without_identity<"model">(catalog::kv_
 };
 
 /// Scale-free features on log(time / roofline): what is learned is a correction to the physics.
-struct ridge_scale_free
-    : linear<catalog::scale_free, ridge<1>, objective::log_ratio_to<analytical::roofline_step_time>> {
+struct ridge_scale_free : linear<catalog::scale_free, ridge<1>, objective::log_ratio_to<catalog::scaled::total>> {
   static constexpr std::string_view label = "ridge_scale_free";
 };
 

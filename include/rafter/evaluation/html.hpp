@@ -42,6 +42,11 @@ inline std::string html_of(const evaluation_report& given) {
   out += std::string("<h2>Plausibility of the target</h2>\n<p class=\"verdict") +
          (report.plausibility.plausible() ? "" : " bad") + "\">" + safe(report.plausibility.verdict()) + "</p>\n";
   if (report.plausibility.audited) out += audit_table(report.plausibility).html();
+  if (report.test) {
+    out += "<h2>Plausibility of the test data</h2>\n<p>" + safe(report.test->source) + ": " +
+           grouped(report.test->rows) + " rows. " + safe(report.test->plausibility.verdict()) + "</p>\n";
+    if (report.test->plausibility.audited) out += audit_table(report.test->plausibility).html();
+  }
   out += "<h2>Results</h2>\n<p>Errors of the test rows; the best worst fold first.</p>\n" +
          overview_table(report).html();
   for (const predictor_result* one : by_worst_fold(report.results)) {

@@ -21,32 +21,34 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
   const auto number = [](double value) { return std::isfinite(value) ? json(value) : json(nullptr); };
   const auto percent = [&](double fraction) { return number(100.0 * fraction); };
 
-  const plausibility_report& audit = report.plausibility;
-  json plausibility = {{"audited", audit.audited}, {"verdict", audit.verdict()}};
-  if (audit.audited) {
-    plausibility["share_below_floor"] = percent(audit.all.share_below());
-    plausibility["rows"] = audit.all.rows;
-    plausibility["rows_below_floor"] = audit.all.below;
-    plausibility["lowest_time_over_floor"] = number(audit.all.lowest_ratio);
-    plausibility["median_time_over_floor"] = number(audit.all.median_ratio);
-    plausibility["idle_rows"] = audit.idle;
-    plausibility["groups"] = json::array();
-    for (const plausibility_group& group : audit.groups) {
-      plausibility["groups"].push_back({{"label", group.label},
-                                        {"rows", group.rows},
-                                        {"share_below_floor", percent(group.share_below())},
-                                        {"lowest_time_over_floor", number(group.lowest_ratio)},
-                                        {"median_time_over_floor", number(group.median_ratio)},
-                                        {"median_floor_us", number(group.median_floor * 1e6)}});
+  const auto audit_of = [&](const plausibility_report& audit) {
+    json plausibility = {{"audited", audit.audited}, {"verdict", audit.verdict()}};
+    if (audit.audited) {
+      plausibility["share_below_floor"] = percent(audit.all.share_below());
+      plausibility["rows"] = audit.all.rows;
+      plausibility["rows_below_floor"] = audit.all.below;
+      plausibility["lowest_time_over_floor"] = number(audit.all.lowest_ratio);
+      plausibility["median_time_over_floor"] = number(audit.all.median_ratio);
+      plausibility["idle_rows"] = audit.idle;
+      plausibility["groups"] = json::array();
+      for (const plausibility_group& group : audit.groups) {
+        plausibility["groups"].push_back({{"label", group.label},
+                                          {"rows", group.rows},
+                                          {"share_below_floor", percent(group.share_below())},
+                                          {"lowest_time_over_floor", number(group.lowest_ratio)},
+                                          {"median_time_over_floor", number(group.median_ratio)},
+                                          {"median_floor_us", number(group.median_floor * 1e6)}});
+      }
+      plausibility["worst_rows"] = json::array();
+      for (const implausible_row& row : audit.worst) {
+        plausibility["worst_rows"].push_back(
+            {{"row", row.row}, {"line", row.line}, {"time_us", row.time * 1e6}, {"floor_us", row.floor * 1e6}});
+      }
+    } else {
+      plausibility["missing_observable"] = audit.why_not;
     }
-    plausibility["worst_rows"] = json::array();
-    for (const implausible_row& row : audit.worst) {
-      plausibility["worst_rows"].push_back(
-          {{"row", row.row}, {"line", row.line}, {"time_us", row.time * 1e6}, {"floor_us", row.floor * 1e6}});
-    }
-  } else {
-    plausibility["missing_observable"] = audit.why_not;
-  }
+    return plausibility;
+  };
 
   json out = {{"data",
                {{"path", report.source},
@@ -54,12 +56,19 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                 {"schema", report.schema},
                 {"sha256", report.file_sha256},
                 {"content_sha256", report.digest},
-                {"plausibility", plausibility}}},
+                {"plausibility", audit_of(report.plausibility)}}},
               {"split", report.split},
               {"target", report.target},
               {"results", json::array()},
               {"not_evaluated", json::array()},
               {"notes", report.notes}};
+  if (report.test) {
+    out["data"]["test"] = {{"path", report.test->source},
+                           {"rows", report.test->rows},
+                           {"sha256", report.test->file_sha256},
+                           {"content_sha256", report.test->digest},
+                           {"plausibility", audit_of(report.test->plausibility)}};
+  }
   for (const predictor_result& result : report.results) {
     if (result.folds.empty()) {
       out["not_evaluated"].push_back({{"predictor", result.predictor}, {"reason", result.refused}});

@@ -138,12 +138,12 @@ RAFTER_COLD plausibility_report plausibility(const dataset<Schema>& data, std::s
       if (!data.has_group(axis)) continue;
       const group_column& labels = data.groups(axis);
       report.axis = std::string(name_of(axis));
-      for (std::uint32_t code = 0; code < labels.count(); ++code) {
-        std::vector<std::pair<double, double>> own;
-        for (std::size_t row = 0; row < data.size(); ++row) {
-          if (labels.code(row) == code && floors[row] > 0.0) own.emplace_back(times[row], floors[row]);
-        }
-        report.groups.push_back(detail::audit_rows(labels.names()[code], own));
+      std::vector<std::vector<std::pair<double, double>>> own(labels.count());
+      for (std::size_t row = 0; row < data.size(); ++row) {
+        if (floors[row] > 0.0) own[labels.code(row)].emplace_back(times[row], floors[row]);
+      }
+      for (std::size_t code = 0; code < own.size(); ++code) {
+        report.groups.push_back(detail::audit_rows(labels.names()[code], own[code]));
       }
       break;
     }

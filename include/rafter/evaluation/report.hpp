@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,15 @@ struct evaluation_report {
   std::string split;        ///< short name
   std::string split_title;  ///< in words
   plausibility_report plausibility;
+  /// Other data that the predictors were tested on, where that is not a part of the same data.
+  struct test_data {
+    std::string source;
+    std::size_t rows = 0;
+    std::string digest;
+    std::string file_sha256;
+    plausibility_report plausibility;
+  };
+  std::optional<test_data> test;
   std::vector<predictor_result> results;
   std::vector<std::string> notes;  ///< of the data: what was left out or merged, and why
 

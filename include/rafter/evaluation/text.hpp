@@ -154,6 +154,12 @@ inline std::string text_of(const evaluation_report& given) {
     if (report.idle_rows > 0) out += fmt::format("  {} idle rows (no tokens) have no floor\n", report.idle_rows);
   }
 
+  if (report.test) {
+    out += fmt::format("\nPLAUSIBILITY of the test data, {}: {} rows\n  {}\n", report.test->source,
+                       grouped(report.test->rows), report.test->plausibility.verdict());
+    if (report.test->plausibility.audited) out += audit_table(report.test->plausibility).plain();
+  }
+
   out += "\nRESULTS  error of the test rows, best worst fold first\n" + overview_table(report).plain();
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) {
@@ -198,6 +204,11 @@ inline std::string markdown_of(const evaluation_report& given) {
     }
     if (!report.plausibility.worst.empty()) out += "\n";
     if (report.idle_rows > 0) out += fmt::format("{} idle rows (no tokens) have no floor.\n\n", report.idle_rows);
+  }
+  if (report.test) {
+    out += "## Plausibility of the test data\n\n" + report.test->source + ": " + grouped(report.test->rows) +
+           " rows. **" + report.test->plausibility.verdict() + "**\n\n";
+    if (report.test->plausibility.audited) out += audit_table(report.test->plausibility).markdown() + "\n";
   }
   out += "## Results\n\nErrors of the test rows; the best worst fold first.\n\n" + overview_table(report).markdown();
   for (const predictor_result* one : by_worst_fold(report.results)) {

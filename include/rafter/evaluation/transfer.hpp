@@ -18,6 +18,11 @@ RAFTER_COLD std::vector<fold> transfer_folds(const dataset<Schema>& training, co
                              "'");
     }
   }
+  if (training.target_name() != test.target_name()) {
+    throw evaluation_error(test.source() + ": its target '" + std::string(test.target_name()) +
+                           "' is not the target '" + std::string(training.target_name()) + "' of " +
+                           training.source());
+  }
   return {{.held_out = test.source(),
            .train = row_set::all(training.size()),
            .validation = {},

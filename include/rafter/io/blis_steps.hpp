@@ -105,7 +105,7 @@ inline dataset<blis_schema> read_blis_table(csv_table_reader& table, const step_
         .label(group::model, row.required_text(model))
         .label(group::workload, row.required_text(workload))
         .label(group::hardware, "h100")
-        .label(group::tp, row.required_text(tp))
+        .label(group::tp, engine.tp)
         .label(group::attention_shape, engine.attention_shape)
         .step_id(number(count_in(row, step)))
         .start_ns(start_ns);

@@ -42,6 +42,9 @@ using file_handle = std::unique_ptr<std::FILE, close_file>;
 
 }  // namespace detail
 
+/// What is read of something whose size is not known in advance before it is taken for endless.
+inline constexpr std::size_t largest_file = std::size_t{4} << 30U;
+
 /// Reads a whole file; pipes and files whose size is not known in advance work too.
 /// A std::filesystem::path converts to the argument; the header stays free of <filesystem>, which costs 0.3 s.
 /// @throws io_error when it cannot be opened or read
@@ -64,6 +67,9 @@ inline file_bytes read_file(const std::string& path) {
     size += std::fread(buffer.get() + size, 1, capacity - size, file.get());
     if (std::ferror(file.get()) != 0) detail::throw_system_error(path, "cannot read", errno);
     if (size < capacity) return {std::move(buffer), size};
+    if (capacity >= largest_file) {
+      throw io_error({path}, {}, {}, "has no end after " + std::to_string(largest_file >> 30U) + " GiB");
+    }
     auto larger = std::make_unique_for_overwrite<char[]>(2 * capacity);
     std::memcpy(larger.get(), buffer.get(), size);
     buffer = std::move(larger);

@@ -105,7 +105,7 @@ inline dataset<kernel_schema> read_kernel_table(csv_table_reader& table, const s
         .label(group::model, row.required_text(model))
         .label(group::workload, row.required_text(workload))
         .label(group::hardware, row.required_text(hardware))
-        .label(group::tp, row.required_text(tp))
+        .label(group::tp, engine.tp)
         .label(group::rig, row.required_text(rig))
         .label(group::attention_shape, engine.attention_shape);
     for (std::int64_t i = 0; i < prefill_count; ++i) build.add(request::prefilling(new_length, past));

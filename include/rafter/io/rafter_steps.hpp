@@ -294,7 +294,7 @@ dataset<rafter_schema_of<EngineState...>> read_rafter_table(csv_table_reader& ta
     (set_state(EngineState{}), ...);
     build.label(group::model, row.required_text(model))
         .label(group::hardware, row.required_text(hardware))
-        .label(group::tp, row.required_text(tp))
+        .label(group::tp, engine.tp)
         .label(group::attention_shape, engine.attention_shape);
     if (experiment) build.label(group::experiment, row.required_text(*experiment));
     if (workload) build.label(group::workload, row.required_text(*workload));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -83,7 +84,7 @@ inline double seconds_in(const csv_row& row, std::size_t column) {
   }
   char* end = std::copy(text.begin(), text.end(), scaled);
   *end++ = 'e';
-  end = std::to_chars(end, end + 12, exponent - 6).ptr;
+  end = std::to_chars(end, end + 12, std::clamp(exponent, -100'000, 100'000) - 6).ptr;
   double seconds = 0.0;
   if (std::from_chars(scaled, end, seconds).ec != std::errc() || (seconds == 0.0 && microseconds != 0.0)) {
     throw row.error_at(column, "is outside the range of a time in seconds");
@@ -148,6 +149,7 @@ template <class Schema> class step_engines {
   struct engine {
     std::size_t deployment = 0;
     std::string attention_shape;
+    std::string tp;  ///< in one spelling, whatever the file's
   };
 
   step_engines(dataset_builder<Schema>& build, const step_read_options& options) : build_(build), options_(options) {}
@@ -186,6 +188,8 @@ template <class Schema> class step_engines {
     runs.model_code = code_of(runs.architecture);
     made.found.deployment = deployment_of(runs);
     remember(made.model, runs.architecture);
+    remember(made.hardware, runs.hardware);
+    made.found.tp = std::to_string(ranks);
     known_.push_back(std::move(made));
     last_ = known_.size() - 1;
     return known_[last_].found;
@@ -217,13 +221,27 @@ template <class Schema> class step_engines {
     return std::string(what.substr(what.size() > at ? at : what.size()));
   }
 
+  /// A model of the catalogue; nothing where it is no grouped-query decoder.
+  static std::optional<decoder> catalogued(const std::string& name) {
+    try {
+      return find_decoder(name);
+    } catch (const architecture_error&) {
+      return std::nullopt;
+    }
+  }
   double code_of(const decoder& model) {
     if (const double code = study_model_code(model); code >= 0.0) return code;
+    // The same model has the same code in every file: its place in the catalogue. Others follow as they appear.
+    const std::vector<std::string> names = decoder_names();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const std::optional<decoder> listed = catalogued(names[i]);
+      if (listed && same_shape(*listed, model)) return static_cast<double>(4 + i);
+    }
     for (std::size_t i = 0; i < new_models_.size(); ++i) {
-      if (same_shape(new_models_[i], model)) return static_cast<double>(4 + i);
+      if (same_shape(new_models_[i], model)) return static_cast<double>(4 + names.size() + i);
     }
     new_models_.push_back(model);
-    return static_cast<double>(3 + new_models_.size());
+    return static_cast<double>(3 + names.size() + new_models_.size());
   }
   std::size_t deployment_of(const deployment& runs) {
     for (std::size_t i = 0; i < deployments_.size(); ++i) {
@@ -231,6 +249,19 @@ template <class Schema> class step_engines {
     }
     deployments_.push_back(runs);
     return build_.add_deployment(runs);
+  }
+  /// Spellings of one device are one hardware.
+  void remember(const std::string& name, const accelerator_record& device) {
+    for (const auto& [known, record] : devices_) {
+      if (known == name) return;
+    }
+    for (const auto& [known, record] : devices_) {
+      if (record == device) {
+        build_.alias(group::hardware, name, known);
+        break;
+      }
+    }
+    devices_.emplace_back(name, device);
   }
   void remember(const std::string& name, const decoder& model) {
     for (const auto& [known, shape] : models_) {
@@ -250,6 +281,7 @@ template <class Schema> class step_engines {
   std::size_t last_ = 0;
   std::vector<deployment> deployments_;
   std::vector<std::pair<std::string, decoder>> models_;
+  std::vector<std::pair<std::string, accelerator_record>> devices_;
   std::vector<decoder> new_models_;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -79,15 +80,14 @@ class group_column {
  private:
   std::uint32_t intern(std::string_view label) {
     if (!code_.empty() && names_[code_.back()] == label) return code_.back();
-    for (std::size_t i = 0; i < names_.size(); ++i) {
-      if (names_[i] == label) return static_cast<std::uint32_t>(i);
-    }
-    names_.emplace_back(label);
-    return static_cast<std::uint32_t>(names_.size() - 1);
+    const auto [place, added] = code_of_.try_emplace(std::string(label), static_cast<std::uint32_t>(names_.size()));
+    if (added) names_.emplace_back(label);
+    return place->second;
   }
 
   std::vector<std::uint32_t> code_;
   std::vector<std::string> names_;
+  std::unordered_map<std::string, std::uint32_t> code_of_;  // of a name
 };
 
 }  // namespace rafter

@@ -67,8 +67,9 @@ struct lowo : leave_one_group_out<group::workload> {};
 struct loeo : leave_one_group_out<group::experiment> {};
 /// Leave one kind of hardware out.
 struct loho : leave_one_group_out<group::hardware> {};
-/// Leave out all rows of one attention shape: (query heads, KV heads, head dimension) of one rank. Stricter than
-/// `lomo` where models share a shape, and the way not to be fooled by two models that are one architecture.
+/// Leave out all rows of one attention shape: (query heads, KV heads, head dimension) of one rank. Models that share a
+/// shape, and so perhaps the attention measurements, leave together; the same model on another number of ranks has
+/// another shape and stays, so this does not hold models out.
 struct leave_one_attention_shape_out : leave_one_group_out<group::attention_shape> {};
 
 static_assert(split_policy<lomo> && split_policy<lowo> && split_policy<loeo> && split_policy<loho> &&

@@ -14,8 +14,9 @@ namespace scaled {
 inline constexpr auto gemm = roofline(analytical::step_gemm);
 inline constexpr auto prefill_attention = roofline(analytical::prefill_attention);
 inline constexpr auto decode_attention = roofline(analytical::decode_attention);
-inline constexpr auto total = analytical::roofline_step_time;
 inline constexpr auto microsecond = with_unit<units::second>(1e-6_c);
+/// An idle step has no work; it counts as a microsecond of it, so that it has a logarithm.
+inline constexpr auto total = max(analytical::roofline_step_time, microsecond);
 constexpr auto share(expression auto part) { return ratio(part, total, 0_c); }
 constexpr auto balance(work auto w) {
   return log1p(ratio(w.flops, w.bytes, with_unit<units::flop_per_byte>(0_c)) / hardware::machine_balance);
