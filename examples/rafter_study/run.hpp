@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "../common/command_line.hpp"
 #include "rafter/estimator/predictors.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/transfer.hpp"
