@@ -43,7 +43,7 @@ static_assert(split_policy<leave_one_family_out>);
 
 // `ridge30` has the feature model_code, which tells who is held out. evaluate<ridge30>(data, leave_one_family_out{})
 // does not compile: "rafter: this feature identifies the groups that the split holds out; say
-// without_identity<axis>(set)".
+// without_identity<"model">(set), or that axis".
 static_assert(!transfers_under<predictors::ridge30, leave_one_family_out>);
 static_assert(transfers_under<predictors::ridge30_anonymous, leave_one_family_out>);
 // Nor has a model fitted per experiment anything to say of an experiment of a model never seen.

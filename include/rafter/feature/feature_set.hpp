@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 
@@ -18,12 +19,17 @@ namespace detail {
 
 struct feature_set_base {};
 
-/// The first name that two features share, or an empty view.
+/// The first name that two features share, or an empty view. Names are compared by a hash first: a set of hundreds stays
+/// within what compilers allow a constant expression.
 template <class... Features> constexpr std::string_view first_duplicate() {
   constexpr std::array<std::string_view, sizeof...(Features)> names{Features::name...};
+  std::array<std::uint64_t, sizeof...(Features)> hashes{};
   for (std::size_t i = 0; i < names.size(); ++i) {
+    std::uint64_t hash = 0xCBF29CE484222325ULL;
+    for (const char c : names[i]) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+    hashes[i] = hash;
     for (std::size_t j = 0; j < i; ++j) {
-      if (names[i] == names[j]) return names[i];
+      if (hashes[j] == hash && names[j] == names[i]) return names[i];
     }
   }
   return {};
