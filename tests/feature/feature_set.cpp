@@ -48,6 +48,11 @@ TEST(FeatureSet, EvaluatesAStepInOrder) {
   EXPECT_EQ(overlap.bind<counted>(coded{1.0, 4.0})(step)[3], 5.0);
 }
 
+TEST(FeatureSet, NeedsNoDeploymentWhereNothingReadsOne) {
+  constexpr auto pressure = only<"kv_pressure", "prefill_fraction">(overlap);
+  EXPECT_EQ(pressure.evaluate(counted{10, 30, 7, 30, 90}), (std::array<double, 2>{210.0, 0.25}));
+}
+
 TEST(FeatureSet, EvaluatesInConstantExpressions) {
   static constexpr auto values = overlap.evaluate(counted{10, 30, 7, 30, 90}, coded{});
   EXPECT_EQ(values[2], 30.0);

@@ -15,6 +15,9 @@ namespace rafter {
 
 template <class... Features> struct feature_set;
 
+/// Stands for a deployment where nothing is read from one.
+struct no_deployment {};
+
 namespace detail {
 
 struct feature_set_base {};
@@ -120,6 +123,10 @@ template <class... Features> struct feature_set : detail::feature_set_base {
   /// at the deployment again.
   template <class Record, class Deployment> static constexpr auto bind(const Deployment& deployment);
 
+  /// The features of one step, where none of them reads the deployment.
+  template <class Record> static constexpr std::array<double, size> evaluate(const Record& record) {
+    return evaluate(record, no_deployment{});
+  }
   /// The features of one step of one deployment, in order.
   template <class Record, class Deployment>
   static constexpr std::array<double, size> evaluate(const Record& record, const Deployment& deployment) {
