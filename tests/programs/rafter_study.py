@@ -800,12 +800,26 @@ class Reports(Case):
 
     def test_another_file_can_be_the_test(self):
         for table in self.each_schema():
-            data, test = self.write(table.text(), "data.csv"), self.write(table.text(), "test.csv")
+            text = table.text()
+            data = self.write(text, "data.csv")
+            test = self.write(text[:text.rstrip("\n").rindex("\n") + 1], "test.csv")  # all rows but the last
             report = self.report("--data", data, "--schema", table.schema, "--test", test)
             self.check_report(report, table.schema, len(table.rows))
+            self.assertEqual(report["data"]["test"]["path"], str(test))
+            self.assertEqual(report["data"]["test"]["rows"], len(table.rows) - 1)
+            self.assertTrue(report["data"]["test"]["plausibility"]["audited"])
             for result in report["results"]:
                 self.assertEqual([fold["held_out"] for fold in result["folds"]], [str(test)])
-                self.assertEqual(result["folds"][0]["rows"], len(table.rows))
+                self.assertEqual(result["folds"][0]["rows"], len(table.rows) - 1)
+
+    def test_the_training_file_is_no_test_file(self):
+        for table in self.each_schema():
+            data, test = self.write(table.text(), "data.csv"), self.write(table.text(), "test.csv")
+            self.refused(study("--data", data, "--schema", table.schema, "--test", test), "holds the same steps as --data")
+
+    def test_a_predictor_named_twice_and_one_file_for_two_reports_are_refused(self):
+        self.refused(study("--predictors", "mean,mean"), "predictor 'mean' is named twice")
+        self.refused(study("--json", "x", "--markdown", "x"), "two reports cannot be written to one file, x")
 
     def test_every_split_runs_where_the_data_allows_it(self):
         splits = re.search("^splits: (.*)$", self.runs("--list"), re.M).group(1).split(", ")
@@ -825,8 +839,8 @@ class Reports(Case):
                        "--html", "--list"):
             self.assertIn(option, self.runs("--help"))
         listed = self.runs("--list")
-        for name in ("rafter", "kernel_steps", "blis_steps", "lomo", "temporal", "gpu_step_time", "logged_duration",
-                     *PREDICTORS):
+        for name in ("rafter", "kernel_steps", "blis_steps", "lomo", "temporal", "gpu_step_time (total_us or gpu_time_us)",
+                     "logged_duration (duration_us)", *PREDICTORS):
             self.assertIn(name, listed)
 
     def test_progress_is_for_terminals_only(self):
