@@ -33,6 +33,8 @@ template <operation Op, int Detail, class V> RAFTER_ALWAYS_INLINE constexpr V ap
     return rafter::log1p(a);
   else if constexpr (Op == exponential)
     return rafter::exp(a);
+  else if constexpr (Op == round_up)
+    return rafter::ceil(a);
   else if constexpr (Op == integer_power)
     return rafter::integer_power<Detail>(a);
   else if constexpr (Op == add)
@@ -229,21 +231,27 @@ template <class Plan> struct executor {
                                             operand<V, at<I>.c>(slots, values));
   }
 
-  // -- deployment level: once per deployment ---------------------------------------------------------------------
+  // -- deployment level: once per deployment and parameter vector ------------------------------------------------
 
   template <int I, class Deployment>
-  RAFTER_ALWAYS_INLINE static constexpr void bind_one(double* slots, const Deployment& deployment) {
-    if constexpr (at<I>.op == operation::leaf) {
+  RAFTER_ALWAYS_INLINE static constexpr void bind_one(double* slots, const Deployment& deployment,
+                                                      const double* parameters) {
+    if constexpr (at<I>.op == operation::parameter) {
+      slots[at<I>.slot] = parameters[at<I>.leaf];
+    } else if constexpr (at<I>.op == operation::leaf) {
       slots[at<I>.slot] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.deployment(deployment);
     } else {
       slots[at<I>.slot] = compute<double, I>(slots, nullptr);
     }
   }
+  /// @param parameters  one value for each of the tape's parameters; null where it has none
   template <class Deployment>
-  RAFTER_ALWAYS_INLINE static constexpr void bind(double* slots, const Deployment& deployment) {
+  RAFTER_ALWAYS_INLINE static constexpr void bind(double* slots, const Deployment& deployment,
+                                                  const double* parameters = nullptr) {
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
-      const int order[] = {0, (bind_one<listed<part::deployment>[K]>(slots, deployment), 0)...};
+      const int order[] = {0, (bind_one<listed<part::deployment>[K]>(slots, deployment, parameters), 0)...};
       (void)order;
+      (void)parameters;
     }
     (indices<part::deployment>());
   }

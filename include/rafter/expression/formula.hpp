@@ -132,6 +132,8 @@ constexpr std::string_view symbol_of(operation op) {
       return "log1p";
     case exponential:
       return "exp";
+    case round_up:
+      return "ceil";
     case minimum:
     case reduce_minimum:
       return "min";

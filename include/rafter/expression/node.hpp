@@ -38,12 +38,13 @@ constexpr std::string_view name_of(request_domain domain) {
 enum class operation : std::uint8_t {
   constant,
   leaf,
-  input,  // leaves; `input` is a materialised column
+  parameter,  // leaves; a parameter's value is known once a model is fitted
   negate,
   square_root,
   logarithm,
   logarithm_1p,
   exponential,
+  round_up,
   integer_power,
   logical_not,
   add,

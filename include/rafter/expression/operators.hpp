@@ -145,6 +145,13 @@ template <expression A> constexpr auto exp(A) {
   return node<operation::exponential, A>{};
 }
 
+/// The smallest integer that is not less than a pure number: tiles of a matrix, waves of thread blocks. Its derivative
+/// counts as 0, so a parameter inside has no effect that a fit could see.
+template <expression A> constexpr auto ceil(A) {
+  detail::require_dimensionless<A>();
+  return node<operation::round_up, A>{};
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Conditions: 1 where they hold, else 0
 // ---------------------------------------------------------------------------------------------------------------

@@ -412,6 +412,8 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::describe(trust_region_point& poi
   result.cost = point.cost;
   result.gradient = point.gradient;
   result.column_norms = point.length;
+  result.gram = point.hessian;
+  result.factor = point.factor;
   result.optimality = 0.0;
   std::vector<std::size_t> live;
   std::vector<std::size_t> free;
@@ -499,6 +501,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
   result.active_mask.assign(n, 0);
   const bool finite = evaluate(x, point);
   result.cost = point.cost;
+  result.start_gram = point.hessian;
   if (!finite) {
     result.status = minimum_status::non_finite_start;
     return;
