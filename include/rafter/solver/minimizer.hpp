@@ -105,7 +105,7 @@ struct nonlinear_solution {
   std::size_t rank = 0;                      ///< of that Jacobian
   double degrees_of_freedom = 0.0;           ///< rows − rank, at least 0
 
-  std::vector<double> start_costs;  ///< multi_start only: the cost that each start led to
+  std::vector<double> start_costs;  ///< multi_start and cma_es only: the cost that each start led to
 
   bool converged() const { return is_converged(status); }
 };
