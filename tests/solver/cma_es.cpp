@@ -252,6 +252,13 @@ TEST(CmaEs, EndsWhereNoiseHidesTheMinimum) {
   for (const double x : fit.parameters) EXPECT_NEAR(x, 0.25, 0.2);  // 0.04 of cost, four deviations of the noise
 }
 
+TEST(CmaEs, LeavesAPlateauThatIsWiderThanItsFirstSteps) {
+  const auto stairs = [](const double* x) { return std::floor(std::abs(x[0])) + std::floor(std::abs(x[1])); };
+  const auto fit = cma_es{.first_step = 1e-4}.minimize(stairs, {10.5, 10.5});
+  EXPECT_TRUE(fit.converged());
+  EXPECT_EQ(fit.cost, 0.0);
+}
+
 TEST(CmaEs, AConstantCostEndsAtOnceWithTheStart) {
   const auto fit = cma_es{}.minimize([](const double*) { return 7.0; }, {1.0, 2.0});
   EXPECT_EQ(fit.status, minimum_status::cost_settled);
