@@ -305,11 +305,12 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     }
   }
 
-  /// For parameters without effect: the observables that are the same on every training row, among those that the
-  /// derivative by plan parameter k reads. `by_definition` when the derivative is 0 whatever the data.
+  /// Why plan parameter k has no effect: its term is 0 by definition; the observables, among those that its derivative
+  /// reads, that are 0 on every training row; or a branch never taken.
   RAFTER_COLD std::string why_dead(std::size_t k) const {
     std::vector<bool> reads(plan_type::size);
     bool constant = true;
+    bool of_steps = false;
     std::vector<int> open;
     for (std::size_t which = 0; which < residuals; ++which) {
       open.push_back(plan_type::tape.outputs[residuals + 1 + which * parameters_named + k]);
@@ -321,11 +322,13 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
       reads[i] = true;
       const instruction& one = plan_type::tape.code[i];
       constant = constant && one.op == operation::constant;
+      of_steps = of_steps || one.varies > level::deployment;
       for (const int operand : {one.a, one.b, one.c}) {
         if (operand >= 0) open.push_back(operand);
       }
     }
     if (constant) return "no term of the model depends on it";
+    if (!of_steps) return "the term that it belongs to is 0 whatever the step";
     std::string zeros;
     [&]<std::size_t... I>(std::index_sequence<I...>) { (name_if_zero<I>(reads, zeros), ...); }
     (std::make_index_sequence<plan_type::size>{});

@@ -112,7 +112,7 @@ struct nonlinear_solution {
   /// (n+1)², column-major: the R of [J, r] at the solution where the rows themselves were visited; else empty.
   std::vector<double> factor;
 
-  std::vector<double> start_costs;  ///< multi_start only: the cost that each start led to
+  std::vector<double> start_costs;  ///< multi_start and cma_es only: the cost that each start led to
 
   bool converged() const { return is_converged(status); }
 };
