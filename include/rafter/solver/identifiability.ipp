@@ -62,6 +62,25 @@ RAFTER_NUMERICS_FUNCTION scaled_spectrum spectrum_of(const std::vector<double>& 
   return made;
 }
 
+/// The rank that JᵀJ shows, by its pivots where they are clear and else by its eigenvalues.
+RAFTER_NUMERICS_FUNCTION std::size_t rank_of(const std::vector<double>& gram, const std::vector<bool>& counted) {
+  const std::size_t n = counted.size();
+  std::vector<std::size_t> live;
+  for (std::size_t j = 0; j < n; ++j) {
+    if (counted[j] && gram[j * n + j] > 0.0) live.push_back(j);
+  }
+  const std::size_t q = live.size();
+  std::vector<double> unit(q * q);
+  for (std::size_t i = 0; i < q; ++i) {
+    for (std::size_t j = 0; j < q; ++j) {
+      unit[i * q + j] =
+          gram[live[i] * n + live[j]] / std::sqrt(gram[live[i] * n + live[i]] * gram[live[j] * n + live[j]]);
+    }
+  }
+  if (q == 0 || dense::cholesky(unit.data(), q) > 1e-10) return q;
+  return spectrum_of(gram, {}, counted, 0).rank;
+}
+
 /// Reduces vectors (columns of `basis`, q × k) to one pivot each, so that directions that concern few parameters show.
 RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std::size_t q, std::size_t k) {
   std::vector<bool> used(q, false);
@@ -134,7 +153,7 @@ RAFTER_NUMERICS_FUNCTION identifiability identify(const nonlinear_solution& solu
   found.singular_values = at.sigma;
   found.identifiable = at.rank;
   if (!solution.start_gram.empty()) {
-    found.identifiable_at_start = detail::spectrum_of(solution.start_gram, {}, counted, rows).rank;
+    found.identifiable_at_start = detail::rank_of(solution.start_gram, counted);
   }
   for (std::size_t j = 0, k = 0; j < n; ++j) {
     const bool alive = k < at.live.size() && at.live[k] == j;

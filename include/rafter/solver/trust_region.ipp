@@ -36,22 +36,44 @@ struct trust_region_point {
   std::vector<double> distance_slope;  // n, its derivative: −1, 0, 1
 };
 
-// The quadratic model in scaled variables, diagonal: ½ Σ curvature y² + Σ slope y, y = Vᵀ step.
+// The quadratic model in scaled variables, ½ sᵀA s + gᵀs. Where A comes from sums JᵀJ whose pivots can be trusted it is
+// factorised as it is; else it is kept diagonal, ½ Σ curvature y² + Σ slope y with y = Vᵀs, so that what is
+// rounding can be left out.
 struct scaled_model {
   std::size_t n = 0;
+  std::vector<double> extra;  // n, the part of the Hessian's diagonal that belongs to the bounds
+
+  bool direct = false;
+  std::vector<double> matrix;     // A, n × n (direct)
+  std::vector<double> gradient;   // g, n (direct)
+  std::vector<std::size_t> live;  // indices that A acts on (direct)
+
   std::vector<double> basis;      // V, n × n, column-major
   std::vector<double> curvature;  // n
   std::vector<double> slope;      // n
   std::vector<bool> determined;   // n; false: the curvature is rounding
-  std::vector<double> extra;      // n, the part of the Hessian's diagonal that belongs to the bounds
 
   std::vector<double> to_basis(const std::vector<double>& step) const {
     std::vector<double> y(n);
     for (std::size_t k = 0; k < n; ++k) y[k] = dense::detail::dot(basis.data() + k * n, step.data(), n);
     return y;
   }
-  // ½ q t² + l t along a step.
+  // aᵀA b.
+  double product(const std::vector<double>& left, const std::vector<double>& right) const {
+    double sum = 0.0;
+    if (direct) {
+      for (std::size_t i = 0; i < n; ++i) {
+        if (left[i] != 0.0) sum += left[i] * dense::detail::dot(matrix.data() + i * n, right.data(), n);
+      }
+      return sum;
+    }
+    const std::vector<double> a = to_basis(left), b = to_basis(right);
+    for (std::size_t k = 0; k < n; ++k) sum += curvature[k] * a[k] * b[k];
+    return sum;
+  }
+  // sᵀA s and gᵀs.
   std::pair<double, double> along(const std::vector<double>& step) const {
+    if (direct) return {product(step, step), dense::detail::dot(gradient.data(), step.data(), n)};
     const std::vector<double> y = to_basis(step);
     double q = 0.0, l = 0.0;
     for (std::size_t k = 0; k < n; ++k) {
@@ -60,21 +82,53 @@ struct scaled_model {
     }
     return {q, l};
   }
+  // −(A + shift)⁻¹g and, when asked for, gᵀ(A + shift)⁻³g, what the length of the step changes with. Empty when the
+  // factorisation fails.
+  std::vector<double> shifted_step(double shift, double* slower) const {
+    const std::size_t q = live.size();
+    std::vector<double> a(q * q), x(q);
+    for (std::size_t i = 0; i < q; ++i) {
+      for (std::size_t j = 0; j < q; ++j) a[i * q + j] = matrix[live[i] * n + live[j]];
+      a[i * q + i] += shift;
+      x[i] = -gradient[live[i]];
+    }
+    if (q > 0 && !(dense::cholesky(a.data(), q) > 0.0)) return {};
+    if (q > 0) dense::cholesky_solve(a.data(), q, x.data());
+    std::vector<double> step(n, 0.0);
+    for (std::size_t i = 0; i < q; ++i) step[live[i]] = x[i];
+    if (slower != nullptr) {
+      std::vector<double> again = x;
+      if (q > 0) dense::cholesky_solve(a.data(), q, again.data());
+      *slower = dense::detail::dot(x.data(), again.data(), q);
+    }
+    return step;
+  }
   // The minimum within a ball (Moré 1978; the secular equation by Newton's method, bracketed).
   std::vector<double> minimum_within(double radius) const {
     std::vector<double> y(n, 0.0);
+    double derivative = 0.0;
     const auto fill = [&](double shift) {
+      if (direct) {
+        y = shifted_step(shift, &derivative);
+        return y.empty() ? unbounded : dense::detail::norm(y.data(), n);
+      }
       double squares = 0.0;
+      derivative = 0.0;
       for (std::size_t k = 0; k < n; ++k) {
         y[k] = determined[k] ? -slope[k] / (curvature[k] + shift) : 0.0;
         squares += y[k] * y[k];
+        derivative += determined[k] ? y[k] * y[k] / (curvature[k] + shift) : 0.0;
       }
       return std::sqrt(squares);
     };
     double length = fill(0.0);
     if (!(length <= radius)) {
       double high = 0.0;
-      for (std::size_t k = 0; k < n; ++k) high += determined[k] ? slope[k] * slope[k] : 0.0;
+      if (direct) {
+        for (const std::size_t i : live) high += gradient[i] * gradient[i];
+      } else {
+        for (std::size_t k = 0; k < n; ++k) high += determined[k] ? slope[k] * slope[k] : 0.0;
+      }
       high = std::sqrt(high) / radius;
       double low = 0.0;
       double shift = 0.0;
@@ -83,17 +137,16 @@ struct scaled_model {
         length = fill(shift);
         if (std::abs(length - radius) <= 1e-3 * radius) break;
         (length > radius ? low : high) = shift;
-        double slower = 0.0;
-        for (std::size_t k = 0; k < n; ++k) slower += determined[k] ? y[k] * y[k] / (curvature[k] + shift) : 0.0;
-        shift += (length / radius - 1.0) * length * length / slower;
+        shift += (length / radius - 1.0) * length * length / derivative;
         if (!std::isfinite(shift)) shift = 0.0;
       }
       if (length > 0.0 && std::isfinite(length)) {
         for (double& value : y) value *= std::min(1.0, radius / length);
       } else {
-        std::fill(y.begin(), y.end(), 0.0);
+        y.assign(n, 0.0);
       }
     }
+    if (direct) return y;
     std::vector<double> step(n, 0.0);
     for (std::size_t k = 0; k < n; ++k) {
       for (std::size_t j = 0; j < n; ++j) step[j] += basis[k * n + j] * y[k];
@@ -102,6 +155,10 @@ struct scaled_model {
   }
   // What the unconstrained minimum of the model promises.
   double full_decrease() const {
+    if (direct) {
+      const std::vector<double> step = shifted_step(0.0, nullptr);
+      return step.empty() ? unbounded : -0.5 * dense::detail::dot(step.data(), gradient.data(), n);
+    }
     double sum = 0.0;
     for (std::size_t k = 0; k < n; ++k) sum += determined[k] ? 0.5 * slope[k] / curvature[k] * slope[k] : 0.0;
     return sum;
@@ -225,28 +282,42 @@ RAFTER_NUMERICS_FUNCTION scaled_model trust_region_run::scaled(const trust_regio
                                                                const std::vector<double>& d) const {
   scaled_model made;
   made.n = n;
-  made.basis.resize(n * n);
-  made.curvature.resize(n);
-  made.slope.assign(n, 0.0);
-  made.determined.assign(n, false);
   made.extra.assign(n, 0.0);
   for (std::size_t j = 0; j < n; ++j) {
     if (bounds.low(j) == bounds.high(j)) continue;
     made.extra[j] = std::abs(point.gradient[j] * point.distance_slope[j]) * scale[j] * scale[j];
   }
+  made.direct = point.factor.empty() && options.path == jacobian_path::automatic;
+  std::vector<double> a;
   if (point.factor.empty()) {
-    std::vector<double> a(n * n);
+    a.resize(n * n);
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t j = 0; j < n; ++j) a[i * n + j] = d[i] * point.hessian[i * n + j] * d[j];
       a[i * n + i] += made.extra[i];
     }
+  }
+  if (made.direct) {
+    made.gradient.resize(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      made.gradient[i] = d[i] * point.gradient[i];
+      if (a[i * n + i] > 0.0) made.live.push_back(i);
+    }
+    made.matrix = std::move(a);
+    return made;
+  }
+  made.basis.resize(n * n);
+  made.curvature.resize(n);
+  made.slope.assign(n, 0.0);
+  made.determined.assign(n, false);
+  if (point.factor.empty()) {
     dense::jacobi_eigen(a.data(), n, made.curvature.data(), made.basis.data());
     for (std::size_t k = 0; k < n; ++k) {
       for (std::size_t j = 0; j < n; ++j) made.slope[k] += made.basis[k * n + j] * d[j] * point.gradient[j];
     }
   } else {
     // The rows R·D over the roots of the extra diagonal: their singular values squared are the curvatures.
-    std::vector<double> a(2 * n * n, 0.0), sigma(n);
+    a.assign(2 * n * n, 0.0);
+    std::vector<double> sigma(n);
     for (std::size_t j = 0; j < n; ++j) {
       for (std::size_t i = 0; i <= j; ++i) a[j * 2 * n + i] = point.factor[j * (n + 1) + i] * d[j];
       a[j * 2 * n + n + j] = std::sqrt(made.extra[j]);
@@ -332,11 +403,7 @@ RAFTER_NUMERICS_FUNCTION std::vector<double> trust_region_run::choose(const scal
   const double nearest = (1.0 - inside) * to_bound;
   if (furthest > nearest) {
     const auto [q, l] = quadratic.along(reflected);
-    const std::vector<double> from = quadratic.to_basis(arm);
-    const std::vector<double> by = quadratic.to_basis(reflected);
-    double cross = 0.0;
-    for (std::size_t k = 0; k < n; ++k) cross += quadratic.curvature[k] * from[k] * by[k];
-    const auto [t, gain] = best_along(q, l + cross, nearest, furthest);
+    const auto [t, gain] = best_along(q, l + quadratic.product(arm, reflected), nearest, furthest);
     const double value = (0.5 * full_q * to_bound + full_l) * to_bound + gain;
     if (value < best_value) {
       best_value = value;
