@@ -22,15 +22,19 @@ inline constexpr double rounding = std::numeric_limits<double>::epsilon();
 
 // Below this pivot of their unit-diagonal form the sums JᵀJ do not say where to go.
 inline constexpr double trusted_pivot = 1e-10;
+// Eigenvalues of the unit-diagonal form below this, relative, are rounding: directions that no row determines. With none
+// between this and the pivot above the sums tell the two apart.
+inline constexpr double rounded_eigenvalue = 1e-13;
 
 // One point: cost, gradient, JᵀJ, and the triangular factor of the rows when they were visited.
 struct trust_region_point {
   std::vector<double> x;
   double cost = unbounded;
   std::vector<double> gradient;
-  std::vector<double> hessian;         // n × n
-  std::vector<double> factor;          // (n+1)², column-major: the R of [J, r]; empty: not asked for
-  std::vector<double> length;          // n, of the columns of J
+  std::vector<double> hessian;  // n × n
+  std::vector<double> regular;  // n × n, JᵀJ with curvature along what no row determines; empty: all is determined
+  std::vector<double> factor;   // (n+1)², column-major: the R of [J, r]; empty: not asked for
+  std::vector<double> length;   // n, of the columns of J
   double gradient_measure = 0.0;       // see trust_region::gradient_tolerance
   std::vector<double> distance;        // n, Coleman and Li's v: to the bound that the gradient points at, else 1
   std::vector<double> distance_slope;  // n, its derivative: −1, 0, 1
@@ -180,6 +184,7 @@ struct trust_region_run {
   void visit_rows(trust_region_point& point);
   void prepare(trust_region_point& point);
   double smallest_pivot(const trust_region_point& point) const;
+  bool regularise(trust_region_point& point) const;
   scaled_model scaled(const trust_region_point& point, const std::vector<double>& d) const;
   double room(const std::vector<double>& x, const std::vector<double>& step, std::vector<bool>* hits) const;
   std::vector<double> choose(const scaled_model& quadratic, const trust_region_point& point,
@@ -236,6 +241,37 @@ RAFTER_NUMERICS_FUNCTION double trust_region_run::smallest_pivot(const trust_reg
   return dense::cholesky(unit.data(), q);
 }
 
+// Where some directions have no effect at all and all others are clearly determined: gives the former the curvature of
+// one column, so that JᵀJ can be factorised; the gradient has no part along them, and no step moves along them. False
+// when the sums cannot tell which is which.
+RAFTER_NUMERICS_FUNCTION bool trust_region_run::regularise(trust_region_point& point) const {
+  std::vector<std::size_t> live;
+  for (std::size_t j = 0; j < n; ++j) {
+    if (point.length[j] > 0.0) live.push_back(j);
+  }
+  const std::size_t q = live.size();
+  std::vector<double> unit(q * q), values(q), vectors(q * q);
+  for (std::size_t a = 0; a < q; ++a) {
+    for (std::size_t b = 0; b < q; ++b) {
+      unit[a * q + b] = point.hessian[live[a] * n + live[b]] / point.length[live[a]] / point.length[live[b]];
+    }
+  }
+  if (!dense::jacobi_eigen(unit.data(), q, values.data(), vectors.data())) return false;
+  std::size_t rank = 0;
+  while (rank < q && values[rank] > rounded_eigenvalue * values[0]) ++rank;
+  if (rank == q || rank == 0 || !(values[rank - 1] >= trusted_pivot * values[0])) return false;
+  point.regular = point.hessian;
+  for (std::size_t k = rank; k < q; ++k) {
+    for (std::size_t a = 0; a < q; ++a) {
+      for (std::size_t b = 0; b < q; ++b) {
+        point.regular[live[a] * n + live[b]] +=
+            vectors[k * q + a] * vectors[k * q + b] * point.length[live[a]] * point.length[live[b]];
+      }
+    }
+  }
+  return true;
+}
+
 // What steps from a point need: column lengths, scale, distances to the bounds, the factor.
 RAFTER_NUMERICS_FUNCTION void trust_region_run::prepare(trust_region_point& point) {
   point.length.resize(n);
@@ -248,8 +284,10 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::prepare(trust_region_point& poin
     }
   }
   const bool small = model.rows() * (n + 1) * (n + 1) <= least_squares_options::small_problem;
+  point.regular.clear();
   if (options.path == jacobian_path::rows ||
-      (options.path == jacobian_path::automatic && (small || !(smallest_pivot(point) >= trusted_pivot)))) {
+      (options.path == jacobian_path::automatic &&
+       (small || (!(smallest_pivot(point) >= trusted_pivot) && !regularise(point))))) {
     visit_rows(point);
   }
   point.distance.assign(n, 1.0);
@@ -290,9 +328,10 @@ RAFTER_NUMERICS_FUNCTION scaled_model trust_region_run::scaled(const trust_regio
   made.direct = point.factor.empty() && options.path == jacobian_path::automatic;
   std::vector<double> a;
   if (point.factor.empty()) {
+    const std::vector<double>& hessian = point.regular.empty() ? point.hessian : point.regular;
     a.resize(n * n);
     for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < n; ++j) a[i * n + j] = d[i] * point.hessian[i * n + j] * d[j];
+      for (std::size_t j = 0; j < n; ++j) a[i * n + j] = d[i] * hessian[i * n + j] * d[j];
       a[i * n + i] += made.extra[i];
     }
   }
@@ -505,7 +544,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::describe(trust_region_point& poi
     }
     dense::jacobi_eigen(a.data(), q, values.data(), v.data());
     for (std::size_t k = 0; k < q; ++k) sigma[k] = std::sqrt(std::max(0.0, values[k]));
-    least = std::sqrt(rounding * static_cast<double>(n));
+    least = std::sqrt(10.0 * rounded_eigenvalue);
   } else {
     std::vector<double> a(n * q, 0.0);
     for (std::size_t k = 0; k < q; ++k) {
