@@ -187,43 +187,6 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     });
   }
 
-  RAFTER_HOT double cost(const double* at, const robust_loss& loss) const override {
-    double total = 0.0;
-    for (const label_cell& cell : cells_) {
-      const std::array<double, parameters_named> values = local(cell, at);
-      pack sum{};
-      double beyond = 0.0;
-      reduce(cell, values);
-      evaluation_.for_each_run(
-          cell.rows,
-          [&](const slots_type& slots, row_range range) {
-            for (std::size_t row = range.begin; row < range.end; row += pack_width) {
-              pack value[residuals], weight = broadcast<pack>(1.0);
-              evaluation_.template rows<pack>(slots, row, [&](auto index, pack output) RAFTER_INLINE_LAMBDA {
-                constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
-                if constexpr (k < residuals) value[k] = scaled<k>(output);
-                if constexpr (k == residuals && weighted) weight = output;
-              });
-              const std::size_t count = std::min(pack_width, range.end - row);
-              for (std::size_t k = 0; k < residuals; ++k) {
-                if (loss.kind == loss_kind::linear && count == pack_width) {
-                  sum = sum + weight * value[k] * value[k];
-                } else {
-                  for (std::size_t lane = 0; lane < count; ++lane) {
-                    beyond += weight[lane] * loss(value[k][lane]).cost;
-                  }
-                }
-              }
-            }
-          },
-          values.data());
-      total += cell.weight * (0.5 * horizontal_sum(sum) + beyond);
-    }
-    layout_.for_each_prior(
-        at, [&](double residual, std::span<const prior_slope>) { total += 0.5 * residual * residual; });
-    return total;
-  }
-
   RAFTER_HOT void for_each_block(const double* at, block_visitor visit) const override {
     constexpr std::size_t height = 256;
     constexpr std::size_t stride = height + pack_width;
@@ -240,15 +203,17 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
               const std::size_t count = std::min(height, range.end - from);
               for (std::size_t which = 0; which < residuals; ++which) {
                 for (std::size_t i = 0; i < count; i += pack_width) {
-                  alignas(64) double outputs[plan_type::outputs * pack_width];
-                  all_outputs(slots, from + i, outputs);
-                  std::copy_n(outputs + which * pack_width, pack_width, residual.data() + i);
+                  alignas(64) double tile[residuals * sums::tile_stride];
+                  alignas(64) double weights[pack_width];
+                  evaluate_pack(slots, from + i, tile, weights);
+                  const double* of = tile + which * sums::tile_stride;
+                  std::copy_n(of + free * pack_width, pack_width, residual.data() + i);
                   for (std::size_t lane = 0; lane < pack_width; ++lane) {
-                    weight[i + lane] = cell.weight * (weighted ? outputs[residuals * pack_width + lane] : 1.0);
+                    weight[i + lane] = cell.weight * (weighted ? weights[lane] : 1.0);
                   }
-                  for (const std::size_t k : free_parameters) {
-                    std::copy_n(outputs + (residuals + 1 + which * parameters_named + k) * pack_width, pack_width,
-                                jacobian.data() + cell.places[k] * stride + i);
+                  for (std::size_t k = 0; k < free; ++k) {
+                    std::copy_n(of + k * pack_width, pack_width,
+                                jacobian.data() + cell.places[free_parameters[k]] * stride + i);
                   }
                 }
                 visit(residual_block{.rows = count,
@@ -283,16 +248,17 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
           cell.rows,
           [&](const slots_type& slots, row_range range) {
             for (std::size_t row = range.begin; row < range.end; ++row) {
-              alignas(64) double outputs[plan_type::outputs * pack_width];
-              all_outputs(slots, row, outputs);
-              for (std::size_t k = 0; k < plan_type::outputs; ++k) {
-                const double value = outputs[k * pack_width];
+              alignas(64) double tile[residuals * sums::tile_stride];
+              alignas(64) double weights[pack_width] = {1.0};
+              evaluate_pack(slots, row, tile, weights);
+              for (std::size_t k = 0; k < residuals * width + 1; ++k) {
+                const bool of_weight = k == residuals * width;
+                const double value = of_weight ? weights[0] : tile[k * pack_width];
                 if (std::isfinite(value)) continue;
-                std::string what = "the residual";
-                if (k == residuals) what = "the weight";
-                if (k > residuals) {
+                std::string what = of_weight ? "the weight" : "the residual";
+                if (!of_weight && k % width < free) {
                   what = "the derivative by '" +
-                         std::string(plan_type::tape.parameters[(k - residuals - 1) % parameters_named].name) + "'";
+                         std::string(plan_type::tape.parameters[free_parameters[k % width]].name) + "'";
                 }
                 throw fit_error(what + " is " + (std::isnan(value) ? "not a number" : "infinite") +
                                 " at the start on row " + std::to_string(row) + " (" + data_.source() + ":" +
@@ -360,14 +326,6 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     if constexpr (plan_type::tape.parametric_reductions) evaluation_.reduce(cell.rows, values.data());
   }
 
-  /// [output][lane] of one pack of rows, scaled: off the hot path.
-  RAFTER_HOT void all_outputs(const slots_type& slots, std::size_t row, double* to) const {
-    evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
-      constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
-      constexpr std::size_t which = k < residuals ? k : k == residuals ? 0 : (k - residuals - 1) / parameters_or_one;
-      store(to + k * pack_width, scaled<which>(value));
-    });
-  }
   static constexpr std::size_t parameters_or_one = parameters_named > 0 ? parameters_named : 1;
 
   void stream(const label_cell& cell, const double* at, sums& current, const robust_loss& loss,
@@ -392,16 +350,15 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     if (packs > 0) current.accumulate(tile, packs);
   }
 
-  /// One pack of rows: for each residual a tile row [derivatives, residual].
-  RAFTER_ALWAYS_INLINE void fill(double* to, const slots_type& slots, std::size_t row, std::size_t end,
-                                 const robust_loss& loss, double& beyond) const {
-    pack weight = broadcast<pack>(1.0);
+  /// One pack of rows: for each residual a tile row [derivatives, residual], and the weights where rows have any. The
+  /// one place where the plan becomes code.
+  RAFTER_HOT void evaluate_pack(const slots_type& slots, std::size_t row, double* to, double* weights) const {
     evaluation_.template rows<pack>(slots, row, [&](auto index, pack value) RAFTER_INLINE_LAMBDA {
       constexpr std::size_t k = static_cast<std::size_t>(decltype(index)::value);
       if constexpr (k < residuals) {
         store(to + k * sums::tile_stride + free * pack_width, scaled<k>(value));
       } else if constexpr (k == residuals) {
-        weight = value;
+        if constexpr (weighted) store(weights, value);
       } else {
         constexpr std::size_t which = (k - residuals - 1) / parameters_or_one;
         constexpr std::size_t column = tile_column[(k - residuals - 1) % parameters_or_one];
@@ -410,20 +367,26 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
         }
       }
     });
+  }
+  RAFTER_ALWAYS_INLINE void fill(double* to, const slots_type& slots, std::size_t row, std::size_t end,
+                                 const robust_loss& loss, double& beyond) const {
+    alignas(64) double weights[pack_width];
+    evaluate_pack(slots, row, to, weights);
     const std::size_t count = std::min(pack_width, end - row);
-    if (weighted || loss.kind != loss_kind::linear) weigh(to, weight, count, loss, beyond);
+    if (weighted || loss.kind != loss_kind::linear) weigh(to, weights, count, loss, beyond);
     if (count < pack_width) [[unlikely]] {  // lanes of other rows, or of padding
       for (std::size_t column = 0; column < residuals * width; ++column) {
         for (std::size_t lane = count; lane < pack_width; ++lane) to[column * pack_width + lane] = 0.0;
       }
     }
   }
-  RAFTER_HOT static void weigh(double* to, pack weight, std::size_t count, const robust_loss& loss, double& beyond) {
+  RAFTER_HOT static void weigh(double* to, const double* weight, std::size_t count, const robust_loss& loss,
+                               double& beyond) {
     for (std::size_t which = 0; which < residuals; ++which, to += sums::tile_stride) {
       double* residual = to + free * pack_width;
       for (std::size_t lane = 0; lane < count; ++lane) {
         const robust_loss::terms terms = loss(residual[lane]);
-        const double root = weighted ? rafter::sqrt(static_cast<double>(weight[lane])) : 1.0;
+        const double root = weighted ? rafter::sqrt(weight[lane]) : 1.0;
         beyond += (weighted ? weight[lane] : 1.0) * terms.cost;
         residual[lane] *= root * terms.residual;
         for (std::size_t column = 0; column < free; ++column) to[column * pack_width + lane] *= root * terms.jacobian;
