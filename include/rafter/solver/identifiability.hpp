@@ -31,7 +31,7 @@ struct identifiability {
 };
 
 /// Reads the solution's Jacobian. The rank counts singular values above machine precision times the number of rows
-/// where the solution has the factor of the rows, and above its root where it has the sums JᵀJ alone.
+/// where the solution has the factor of the rows, and above 1e-6 where it has the sums JᵀJ alone.
 RAFTER_NUMERICS_FUNCTION identifiability identify(const nonlinear_solution& solution, const parameter_bounds& bounds,
                                                   std::size_t rows);
 

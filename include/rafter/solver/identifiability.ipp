@@ -49,7 +49,7 @@ RAFTER_NUMERICS_FUNCTION scaled_spectrum spectrum_of(const std::vector<double>& 
     }
     dense::jacobi_eigen(a.data(), q, made.sigma.data(), made.v.data());
     for (double& value : made.sigma) value = std::sqrt(std::max(0.0, value));
-    least = std::sqrt(epsilon * static_cast<double>(n));
+    least = 1e-6;  // the sums hold half the digits
   } else {
     std::vector<double> a(n * q, 0.0);
     for (std::size_t k = 0; k < q; ++k) {
@@ -60,6 +60,25 @@ RAFTER_NUMERICS_FUNCTION scaled_spectrum spectrum_of(const std::vector<double>& 
   }
   while (made.rank < q && made.sigma[made.rank] > least * made.sigma[0]) ++made.rank;
   return made;
+}
+
+/// The rank that JᵀJ shows, by its pivots where they are clear and else by its eigenvalues.
+RAFTER_NUMERICS_FUNCTION std::size_t rank_of(const std::vector<double>& gram, const std::vector<bool>& counted) {
+  const std::size_t n = counted.size();
+  std::vector<std::size_t> live;
+  for (std::size_t j = 0; j < n; ++j) {
+    if (counted[j] && gram[j * n + j] > 0.0) live.push_back(j);
+  }
+  const std::size_t q = live.size();
+  std::vector<double> unit(q * q);
+  for (std::size_t i = 0; i < q; ++i) {
+    for (std::size_t j = 0; j < q; ++j) {
+      unit[i * q + j] =
+          gram[live[i] * n + live[j]] / std::sqrt(gram[live[i] * n + live[i]] * gram[live[j] * n + live[j]]);
+    }
+  }
+  if (q == 0 || dense::cholesky(unit.data(), q) > 1e-10) return q;
+  return spectrum_of(gram, {}, counted, 0).rank;
 }
 
 /// Reduces vectors (columns of `basis`, q × k) to one pivot each, so that directions that concern few parameters show.
@@ -98,7 +117,7 @@ RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std:
     for (std::size_t i = 0; i < q && most > 0.0; ++i) {
       double& value = basis[j * q + i];
       value /= most;
-      if (std::abs(value) < 1e-5) value = 0.0;
+      if (std::abs(value) < 1e-2) value = 0.0;
     }
   }
 }
@@ -134,7 +153,7 @@ RAFTER_NUMERICS_FUNCTION identifiability identify(const nonlinear_solution& solu
   found.singular_values = at.sigma;
   found.identifiable = at.rank;
   if (!solution.start_gram.empty()) {
-    found.identifiable_at_start = detail::spectrum_of(solution.start_gram, {}, counted, rows).rank;
+    found.identifiable_at_start = detail::rank_of(solution.start_gram, counted);
   }
   for (std::size_t j = 0, k = 0; j < n; ++j) {
     const bool alive = k < at.live.size() && at.live[k] == j;
