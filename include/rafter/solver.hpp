@@ -5,6 +5,7 @@
 #include "rafter/solver/dense.hpp"
 #include "rafter/solver/double_double.hpp"
 #include "rafter/solver/extended_least_squares.hpp"
+#include "rafter/solver/identifiability.hpp"
 #include "rafter/solver/least_squares.hpp"
 #include "rafter/solver/linear_solver.hpp"
 #include "rafter/solver/minimizer.hpp"

@@ -135,7 +135,7 @@ template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V sqrt(V x) {
   }
 }
 
-/// Smallest integer that is not less than x, exact.
+/// Smallest integer that is not less than x, exact; a zero is always +0.
 template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V ceil(V x) {
   // Adding and subtracting 2^52, away from zero, rounds to the nearest integer; from 2^52 on all doubles are integers.
   const V away = choose(x < 0.0, broadcast<V>(-0x1p52), broadcast<V>(0x1p52));

@@ -639,6 +639,9 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
   static_assert(model_type::dimension_v == units::second, "rafter: a step-time model is an expression in seconds");
   static_assert(detail::first_observed_after<model_type>().empty(),
                 "rafter: a step-time model reads an observable that is known only after the step");
+  static_assert(model_type::level_v != level::request,
+                "rafter: a step-time model is one number per step; reduce this per-request expression with sum, "
+                "mean, max, ...");
   static_assert(parametric<model_type>,
                 "rafter: this model has no parameter to fit; analytical_model<...> evaluates it as it is");
   static_assert(minimizer<Minimizer>, "rafter: the third argument of nonlinear<...> is a minimizer");

@@ -237,14 +237,19 @@ template <class Plan> struct executor {
   RAFTER_ALWAYS_INLINE static constexpr void bind_one(double* slots, const Deployment& deployment,
                                                       const double* parameters) {
     if constexpr (at<I>.op == operation::parameter) {
-      slots[at<I>.slot] = parameters[at<I>.leaf];
+      constexpr const parameter_fact& fact = tape.parameters[static_cast<std::size_t>(at<I>.leaf)];
+      if constexpr (fact.fixed()) {
+        slots[at<I>.slot] = fact.start;
+      } else {
+        slots[at<I>.slot] = parameters[at<I>.leaf];
+      }
     } else if constexpr (at<I>.op == operation::leaf) {
       slots[at<I>.slot] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.deployment(deployment);
     } else {
       slots[at<I>.slot] = compute<double, I>(slots, nullptr);
     }
   }
-  /// @param parameters  one value for each of the tape's parameters; null where it has none
+  /// @param parameters  one value for each of the tape's parameters, those of held ones unread; null where none is free
   template <class Deployment>
   RAFTER_ALWAYS_INLINE static constexpr void bind(double* slots, const Deployment& deployment,
                                                   const double* parameters = nullptr) {

@@ -57,6 +57,11 @@ template <class E> constexpr double parameter_number() {
     return E::value;
   }
 }
+/// A number without a unit, or with this one.
+template <class E, dimension Dimension>
+inline constexpr bool number_of = E::dimension_v == units::none || E::dimension_v == Dimension;
+template <dimension Dimension> inline constexpr bool number_of<no_bound, Dimension> = true;
+
 template <class E> constexpr double lower_number() {
   if constexpr (std::is_same_v<E, no_bound>) {
     return -std::numeric_limits<double>::infinity();
@@ -114,11 +119,15 @@ struct parameter : detail::leaf_base {
   }();
   static_assert(fact.lower <= fact.start && fact.start <= fact.upper,
                 "rafter: a parameter's start must lie within its bounds");
+  static_assert(detail::number_of<Lower, Dimension> && detail::number_of<Start, Dimension> &&
+                    detail::number_of<Upper, Dimension>,
+                "rafter: bounds and start of a parameter are plain numbers, in base units of its dimension, or "
+                "quantities of that dimension");
   static_assert(fact.prior_weight >= 0.0 && fact.pooling >= 0.0, "rafter: weights of priors are not negative");
   static_assert(fact.pooling == 0.0 || !fact.axis.empty(),
                 "rafter: partially_pooled<...> takes a parameter with one value per label: "
                 "partially_pooled<W>(per_label<\"model\">(p))");
-  static_assert(fact.prior_weight == 0.0 || !fact.by_logarithm() || fact.prior > 0.0,
+  static_assert(fact.prior_weight == 0.0 || !fact.by_logarithm() || fact.prior > 0.0 || fact.fixed(),
                 "rafter: the prior of a parameter that must be positive is positive");
 
   template <class Option> using with = parameter<Name, Lower, Start, Upper, Dimension, Options..., Option>;
@@ -151,8 +160,14 @@ template <auto Center, auto Weight, parameter_leaf P> constexpr auto with_prior(
 }
 /// One value for each label of an axis ("model", "workload", …). What was fitted says nothing of a label that it was
 /// not fitted on, so it does not compile under a split that holds the axis out.
-template <fixed_string Axis, parameter_leaf P> constexpr auto per_label(P) {
-  return typename P::template with<per_label_of<Axis>>{};
+template <fixed_string Axis, parameter_leaf P> constexpr auto per_label(P p) {
+  static_assert(P::fact.axis.empty() || P::fact.axis == Axis.view(),
+                "rafter: this parameter already has one value for each label of another axis");
+  if constexpr (P::fact.axis.empty()) {
+    return typename P::template with<per_label_of<Axis>>{};
+  } else {
+    return p;
+  }
 }
 /// Partial pooling: the labels' values are pulled towards a common value, fitted with them, with this weight. A label
 /// that was not fitted on gets the common value.
@@ -179,7 +194,9 @@ template <class F, int Exponent, class E> constexpr auto rewritten_node(F functi
   return power_node<Exponent, std::remove_cvref_t<decltype(rewritten(function, E{}))>>{};
 }
 template <class F, dimension D, level L, class E> constexpr auto rewritten_node(F function, relabelled<D, L, E>) {
-  return relabelled<D, L, std::remove_cvref_t<decltype(rewritten(function, E{}))>>{};
+  using argument = std::remove_cvref_t<decltype(rewritten(function, E{}))>;
+  // What replaces a parameter may vary with the step, or even the request.
+  return relabelled<D, (argument::level_v > L ? argument::level_v : L), argument>{};
 }
 template <class F, operation Op, request_domain Domain, class E>
 constexpr auto rewritten_node(F function, reduction<Op, Domain, E>) {
@@ -187,7 +204,9 @@ constexpr auto rewritten_node(F function, reduction<Op, Domain, E>) {
 }
 template <class F, class E> constexpr auto rewritten(F function, E e) {
   if constexpr (parameter_leaf<E>) {
-    return function(e);
+    using replacement = std::remove_cvref_t<decltype(function(e))>;
+    static_assert(addable<E, replacement>, "rafter: what replaces a parameter has the parameter's dimension");
+    return replacement{};
   } else if constexpr (leaf<E>) {
     return e;
   } else {
@@ -204,6 +223,20 @@ template <fixed_string Name, class Value> struct hold_one {
     }
   }
 };
+/// Does the expression mention a parameter of this name?
+template <fixed_string Name, class E> constexpr bool mentions();
+template <fixed_string Name, class... Es> constexpr bool any_mentions(expression_list<Es...>) {
+  return (mentions<Name, Es>() || ...);
+}
+template <fixed_string Name, class E> constexpr bool mentions() {
+  if constexpr (parameter_leaf<E>) {
+    return E::name == Name.view();
+  } else if constexpr (leaf<E>) {
+    return false;
+  } else {
+    return any_mentions<Name>(typename E::arguments{});
+  }
+}
 template <fixed_string Axis> struct label_all {
   template <class P> constexpr auto operator()(P p) const { return per_label<Axis>(p); }
 };
@@ -221,6 +254,7 @@ template <expression E, class F> constexpr auto map_parameters(E e, F function) 
 }
 /// The model with one parameter held at a value: `with_held<"gemm_mfu", 0.7_c>(model)`.
 template <fixed_string Name, auto Value, expression E> constexpr auto with_held(E e) {
+  static_assert(detail::mentions<Name, E>(), "rafter: the model has no parameter of that name");
   return map_parameters(e, detail::hold_one<Name, std::remove_cvref_t<decltype(Value)>>{});
 }
 /// The model with one set of parameters for each label of an axis, fitted together.

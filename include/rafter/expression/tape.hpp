@@ -55,7 +55,7 @@ struct tape {
   std::array<int, Outputs> outputs{};
   int phases = 0;                      ///< passes over the requests of a step
   int slots = 0;                       ///< values kept when a deployment (and parameters) are bound
-  bool parametric_reductions = false;  ///< a reduction over requests depends on a parameter
+  bool parametric_reductions = false;  ///< a reduction over requests depends on a parameter that is not held
 };
 
 /// A binding says which observables a record type carries (`reads<Leaf>`) and how to read them (`reader<Leaf>()`).
@@ -165,6 +165,7 @@ template <int Capacity, class Reader> struct tape_builder {
   bool no_derivative = false;        ///< a gradient would pass a min, max or deviation over requests
 
   constexpr instruction& at(int i) { return code[static_cast<std::size_t>(i)]; }
+  constexpr const instruction& at(int i) const { return code[static_cast<std::size_t>(i)]; }
 
   constexpr int emit(instruction wanted) {
     const auto bits = std::bit_cast<std::uint64_t>(wanted.value);
@@ -244,6 +245,11 @@ template <int Capacity, class Reader> struct tape_builder {
   constexpr bool is_number(int i, double value) const {
     const instruction& one = code[static_cast<std::size_t>(i)];
     return one.op == operation::constant && one.value == value;
+  }
+  /// A parameter that is not held.
+  constexpr bool is_free_parameter(int i) const {
+    const instruction& one = code[static_cast<std::size_t>(i)];
+    return one.op == operation::parameter && !parameters[static_cast<std::size_t>(one.leaf)].fixed();
   }
   constexpr int unary(operation op, int a) { return operate(op, 0, {a, -1, -1, -1}, 1); }
   constexpr int binary(operation op, int a, int b) { return operate(op, 0, {a, b, -1, -1}, 2); }
@@ -344,7 +350,9 @@ template <class E, class Binding, class Builder> constexpr int lower(Builder& ou
 
 /// Reverse-mode differentiation on the tape: the gradient's instructions are appended to those of the value, and
 /// share whatever they have in common with it. What is 0 or 1 is folded. Every derivative is one that holds almost
-/// everywhere: at the kink of a min or max that of the side which gives the value; 0 of ceil and of conditions.
+/// everywhere: at the kink of a min or max that of the side which gives the value; 0 of ceil, of conditions and by held
+/// parameters. A side of a select, min, max or ratio that is not taken has no part in a derivative, even where it is
+/// infinite or not a number: the choice is made after the multiplications, not by multiplying with 0.
 template <class Builder> struct reverse_sweep {
   Builder& out;
   std::array<int, Builder::capacity> adjoint{};  // 1 + instruction, 0: none
@@ -354,32 +362,82 @@ template <class Builder> struct reverse_sweep {
   constexpr explicit reverse_sweep(Builder& builder) : out(builder) {
     for (int i = 0; i < out.size; ++i) {
       const instruction& one = out.at(i);
-      bool any = one.op == operation::parameter;
+      bool any = out.is_free_parameter(i);
       for (const int operand : {one.a, one.b, one.c}) {
         any = any || (operand >= 0 && depends[static_cast<std::size_t>(operand)]);
       }
       depends[static_cast<std::size_t>(i)] = any;
     }
   }
+  constexpr reverse_sweep(Builder& builder, const std::array<bool, Builder::capacity>& which)
+      : out(builder), depends(which) {}
 
   constexpr int adjoint_of(int i) const { return adjoint[static_cast<std::size_t>(i)] - 1; }
   constexpr void contribute(int to, int contribution) {
     if (to < 0 || !depends[static_cast<std::size_t>(to)] || out.is_number(contribution, 0.0) || out.overflow) return;
     int& sum = adjoint[static_cast<std::size_t>(to)];
-    sum = 1 + (sum == 0 ? contribution : out.binary(operation::add, sum - 1, contribution));
+    sum = 1 + (sum == 0 ? contribution : plus(sum - 1, contribution, to));
   }
-  constexpr int times(int a, int b) {
-    if (out.is_number(a, 0.0) || out.is_number(b, 0.0)) return out.number(0.0);
-    return out.binary(operation::multiply, a, b);
+
+  /// An adjoint that counts only where its condition holds (or does not), and is 0 elsewhere.
+  struct gate {
+    int condition = -1;  ///< -1: counts everywhere
+    bool holds = true;
+    int inner = -1;
+  };
+  constexpr gate gate_of(int i) const {
+    const instruction& one = out.at(i);
+    if (one.op != operation::select) return {};
+    if (out.is_number(one.c, 0.0)) return {one.a, true, one.b};
+    if (out.is_number(one.b, 0.0)) return {one.a, false, one.c};
+    return {};
+  }
+  constexpr int gated(const gate& by, int inner) {
+    const int zero = out.number(0.0);
+    return by.holds ? out.choice(by.condition, inner, zero) : out.choice(by.condition, zero, inner);
+  }
+  constexpr int open(const gate& by) {
+    return by.holds ? by.condition : out.unary(operation::logical_not, by.condition);
+  }
+
+  /// The sum of two contributions to the adjoint of `to`. Of two that are gated, a gated one, if it is to be multiplied
+  /// further with what may be infinite on some rows.
+  constexpr int plus(int a, int b, int to) {
+    const gate first = gate_of(a), second = gate_of(b);
+    if (first.condition >= 0 && second.condition >= 0 && out.at(to).op != operation::parameter) {
+      if (first.condition == second.condition) {
+        if (first.holds == second.holds) return gated(first, plus(first.inner, second.inner, to));
+        return out.choice(first.condition, first.holds ? first.inner : second.inner,
+                          first.holds ? second.inner : first.inner);
+      }
+      const bool uniform =
+          out.at(first.condition).varies <= level::deployment && out.at(second.condition).varies <= level::deployment;
+      if (uniform || out.at(to).varies > level::deployment) {
+        const int either = out.binary(operation::logical_or, open(first), open(second));
+        return out.choice(either, out.binary(operation::add, a, b), out.number(0.0));
+      }
+    }
+    return out.binary(operation::add, a, b);
+  }
+  /// An adjoint times a local derivative.
+  constexpr int times(int by, int slope) {
+    if (out.is_number(by, 0.0) || out.is_number(slope, 0.0)) return out.number(0.0);
+    if (const gate g = gate_of(by); g.condition >= 0) return gated(g, times(g.inner, slope));
+    return out.binary(operation::multiply, by, slope);
   }
   /// Where the divisor is the same for all rows its reciprocal is computed once.
-  constexpr int over(int a, int b) {
-    if (out.at(b).varies <= level::deployment && out.at(a).varies > level::deployment) {
-      return times(a, out.binary(operation::divide, out.number(1.0), b));
+  constexpr int over(int by, int divisor) {
+    if (out.is_number(by, 0.0)) return by;
+    if (const gate g = gate_of(by); g.condition >= 0) return gated(g, over(g.inner, divisor));
+    if (out.at(divisor).varies <= level::deployment && out.at(by).varies > level::deployment) {
+      return times(by, out.binary(operation::divide, out.number(1.0), divisor));
     }
-    return out.is_number(a, 0.0) ? a : out.binary(operation::divide, a, b);
+    return out.binary(operation::divide, by, divisor);
   }
-  constexpr int negative(int a) { return out.unary(operation::negate, a); }
+  constexpr int negative(int a) {
+    if (const gate g = gate_of(a); g.condition >= 0) return gated(g, negative(g.inner));
+    return out.unary(operation::negate, a);
+  }
   constexpr bool wanted(int i) const { return i >= 0 && depends[static_cast<std::size_t>(i)]; }
 
   /// Passes the adjoint of instruction i on to its operands.
@@ -467,8 +525,8 @@ template <class Builder> struct reverse_sweep {
   /// The derivative of a sum over requests is the sum of the derivatives by each thing inside that the requests share.
   constexpr void through_reduction(int i, int by) {
     const instruction one = out.at(i);
-    reverse_sweep inside(out);
-    if (!inside.depends[static_cast<std::size_t>(one.a)]) return;
+    if (!wanted(one.a)) return;
+    reverse_sweep inside(out, depends);
     inside.adjoint[static_cast<std::size_t>(one.a)] = 1 + out.number(1.0);
     for (int k = one.a; k >= 0 && !out.overflow; --k) {
       if (inside.adjoint_of(k) < 0) continue;
@@ -478,7 +536,21 @@ template <class Builder> struct reverse_sweep {
         contribute(k, times(by, out.reduce(one.op, one.domain, inside.adjoint_of(k))));
       }
     }
-    out.no_derivative = out.no_derivative || inside.out.no_derivative;
+  }
+
+  /// What is the same for all steps of a deployment is differentiated once, when bound; only then does the adjoint, which
+  /// varies by step, come in: one product for each parameter.
+  constexpr void through_uniform(int i, int by) {
+    reverse_sweep inside(out, depends);
+    inside.adjoint[static_cast<std::size_t>(i)] = 1 + out.number(1.0);
+    for (int k = i; k >= 0 && !out.overflow; --k) {
+      if (inside.adjoint_of(k) < 0) continue;
+      if (out.at(k).op == operation::parameter) {
+        contribute(k, times(by, inside.adjoint_of(k)));
+      } else {
+        inside.pass(k);
+      }
+    }
   }
 
   /// The derivatives of instruction `of` by each parameter; instructions of zeros where there is none.
@@ -489,8 +561,10 @@ template <class Builder> struct reverse_sweep {
     for (int& each : by_parameter) each = zero;
     for (int i = of; i >= 0 && !out.overflow; --i) {
       if (adjoint_of(i) < 0) continue;
-      if (out.at(i).op == operation::parameter) {
+      if (out.is_free_parameter(i)) {
         by_parameter[static_cast<std::size_t>(out.at(i).leaf)] = adjoint_of(i);
+      } else if (out.at(i).varies <= level::deployment && out.at(adjoint_of(i)).varies > level::deployment) {
+        through_uniform(i, adjoint_of(i));
       } else {
         pass(i);
       }
@@ -534,7 +608,7 @@ template <class Binding, int Capacity, int Differentiated, class... Es> struct l
       place[static_cast<std::size_t>(i)] = needed[static_cast<std::size_t>(i)] ? size++ : -1;
       if (built.parameter_count == 0) continue;
       const instruction& one = built.at(i);
-      bool any = one.op == operation::parameter;
+      bool any = built.is_free_parameter(i);
       for (const int operand : {one.a, one.b, one.c}) {
         any = any || (operand >= 0 && depends[static_cast<std::size_t>(operand)]);
       }
