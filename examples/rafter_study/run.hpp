@@ -120,7 +120,8 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, rafter::dataset<
   }
   report.split = split.name;
   report.split_title = split.title;
-  const task<Schema> what{data, test ? &*test : nullptr, split, {.progress = asked.progress}};
+  const task<Schema> what{
+      data, test ? &*test : nullptr, split, {.progress = asked.progress, .split_worst_fold = true}};
   const auto one = [&]<class Entry>(Entry which) {
     const auto& wanted = asked.predictors;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), Entry::name) == wanted.end()) return;
