@@ -55,7 +55,8 @@ struct saturation {
   }
   profile_interval interval(std::size_t j, double confidence,
                             parameter_bounds bounds = {{1e-3, 1e-3}, {1e3, 1e3}}) const {
-    return profile_interval_of(problem(bounds), minimize({1.0, 1.0}, bounds), j, confidence);
+    nonlinear_solution best = minimize({1.0, 1.0}, bounds);
+    return profile_interval_of(problem(bounds), best, j, confidence);
   }
   /// Least cost with b = at[1] held, in closed form: a is linear.
   double cost_with_b(double b) const {
@@ -141,7 +142,8 @@ TEST(ProfileLikelihood, IsOpenOnBothSidesOfAParameterThatNothingDetermines) {
       .model = product, .bounds = bounds, .loss = {}, .minimize = [&](const auto& start, const auto& within) {
         return trust_region{}.minimize(product, start, within);
       }};
-  const profile_interval one = profile_interval_of(problem, problem.minimize({1.0, 1.0}, bounds), 0);
+  nonlinear_solution best = problem.minimize({1.0, 1.0}, bounds);
+  const profile_interval one = profile_interval_of(problem, best, 0);
   EXPECT_TRUE(one.low_open);  // b up to its bound 100 makes up for any a down to 0.01
   EXPECT_TRUE(one.high_open == (one.high == 1e2));
   EXPECT_GT(one.high, 20.0 * one.value);
@@ -152,7 +154,7 @@ TEST(ProfileLikelihood, BeginsAgainFromALowerCost) {
   const parameter_bounds bounds{{1e-3, 1e-3}, {1e3, 1e3}};
   trust_region hasty;
   hasty.max_evaluations = 3;
-  const nonlinear_solution no_minimum = hasty.minimize(data.model, {1.0, 1.0}, bounds);
+  nonlinear_solution no_minimum = hasty.minimize(data.model, {1.0, 1.0}, bounds);
   const profile_interval right = data.interval(1, 0.95);
   ASSERT_GT(std::abs(no_minimum.parameters[1] - right.value), 1e-3);
   const profile_interval one = profile_interval_of(data.problem(bounds), no_minimum, 1);
@@ -161,6 +163,7 @@ TEST(ProfileLikelihood, BeginsAgainFromALowerCost) {
   EXPECT_NEAR(one.value, right.value, 1e-6);
   EXPECT_NEAR(one.low, right.low, 1e-6);
   EXPECT_NEAR(one.high, right.high, 1e-6);
+  EXPECT_NEAR(no_minimum.parameters[1], right.value, 1e-6);  // a minimum now
 }
 
 TEST(ProfileLikelihood, RefusesAConfidenceThatIsNone) {

@@ -120,9 +120,9 @@ inline profile_end find_end(const std::function<double(double)>& excess, double 
 /// parameters this is Student's interval; else it bends with the model, does not depend on how the parameter is
 /// written, and ends where the bounds end. With a robust loss it is an approximation. A fit with the parameter held that
 /// has a lower cost than `best` means that `best` was no minimum: all starts again from there.
-/// @param best  a minimum of the problem
+/// @param best  a minimum of the problem; a lower one that is come across takes its place
 /// @throws error when the confidence is not in (0, 1) or there is no such parameter
-RAFTER_COLD inline profile_interval profile_interval_of(const profiled_problem& problem, nonlinear_solution best,
+RAFTER_COLD inline profile_interval profile_interval_of(const profiled_problem& problem, nonlinear_solution& best,
                                                         std::size_t parameter, double confidence = 0.95) {
   if (!(confidence > 0.0 && confidence < 1.0)) {
     throw error("rafter: profile likelihood: a confidence of " + std::to_string(confidence) + " is not in (0, 1)");
@@ -212,15 +212,18 @@ RAFTER_COLD std::vector<profile_interval> profile_some(const dataset<Schema>& da
                                  }};
   const std::vector<fitted_parameter> parameters = fitted.parameters();
   std::vector<profile_interval> made;
-  const auto add = [&](std::size_t place) {
-    made.push_back(profile_interval_of(problem, fitted.solution(), place, confidence));
-    made.back().parameter = parameters[place].name;
-    made.back().unit = parameters[place].unit;
-  };
-  if (!wanted.empty()) {
-    add(posed.layout().find(wanted));
-  } else {
-    for (std::size_t place = 0; place < posed.layout().size(); ++place) add(place);
+  const std::size_t first = wanted.empty() ? 0 : posed.layout().find(wanted);
+  const std::size_t end = wanted.empty() ? posed.layout().size() : first + 1;
+  nonlinear_solution best = fitted.solution();
+  for (std::size_t pass = 0; pass < 3; ++pass) {
+    const double cost = best.cost;
+    made.clear();
+    for (std::size_t place = first; place < end; ++place) {
+      made.push_back(profile_interval_of(problem, best, place, confidence));
+      made.back().parameter = parameters[place].name;
+      made.back().unit = parameters[place].unit;
+    }
+    if (best.cost == cost) break;  // else the intervals made before are of another minimum
   }
   return made;
 }
