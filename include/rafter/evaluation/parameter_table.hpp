@@ -32,8 +32,10 @@ struct parameter_stability {
   double mean = 0.0, deviation = 0.0, variation = 0.0, smallest = 0.0, largest = 0.0;
   std::string note;  ///< why it has no effect in a fold where it has none
 
-  /// Fitted in two folds or more, determined by the rows of each, and not only by a bound.
-  bool comparable() const { return determined > 0 && determined + at_bound == folds && folds > 1; }
+  /// Fitted in two folds or more, determined by the rows of each, not only by a bound, and not around 0.
+  bool comparable() const {
+    return determined > 0 && determined + at_bound == folds && folds > 1 && !std::isnan(variation);
+  }
   bool stable() const { return comparable() && variation < stable_below; }
   /// "stable", "varies", or "-": the data do not say.
   std::string verdict() const { return !comparable() ? "-" : stable() ? "stable" : "varies"; }
