@@ -148,8 +148,9 @@ inline std::string split_text(const error_split& split) {
   };
   std::string text = fmt::format("worst fold {}: {} = ", split.held_out, both(split.transferred));
   if (split.refused.empty()) {
-    text += both(split.refitted) + " of the form (fitted on these rows, a diagnosis that no prediction sees) + " +
-            percent(split.correction_error()) + " % not transferred";
+    const double lost = split.correction_error();
+    text += both(split.refitted) + " of the form (fitted on these rows, a diagnosis that no prediction sees) " +
+            (lost < 0.0 ? "- " : "+ ") + percent(std::abs(lost)) + " % not transferred";
   } else {
     text += "unknown parts, for the form cannot be fitted on these rows alone (" + split.refused + ")";
   }
@@ -185,17 +186,16 @@ inline const char* const parameters_title =
 inline bool compares_parameters(const evaluation_report& report) {
   return std::count_if(report.results.begin(), report.results.end(), is_parametric) >= 2;
 }
-/// Against the black box, else against the best parametric predictor.
+/// Against the black box where that is better than the mean, else against the best parametric predictor.
 inline efficiency_report efficiency_of(const evaluation_report& report) {
-  const predictor_result* reference = report.find("blackbox");
-  if (reference == nullptr || reference->folds.empty()) {
-    for (const predictor_result* one : by_worst_fold(report.results)) {
-      if (!is_parametric(*one)) continue;
-      reference = one;
-      break;
-    }
+  efficiency_report found = parameter_efficiency(report, "blackbox");
+  const auto usual = std::find_if(found.rows.begin(), found.rows.end(),
+                                  [](const efficiency_row& one) { return one.predictor == "blackbox"; });
+  if (usual != found.rows.end() && usual->per_parameter > 0.0) return found;
+  for (const predictor_result* one : by_worst_fold(report.results)) {
+    if (is_parametric(*one)) return parameter_efficiency(report, one->predictor);
   }
-  return parameter_efficiency(report, reference == nullptr ? std::string() : reference->predictor);
+  return found;
 }
 inline text_table efficiency_table(const efficiency_report& found) {
   text_table table({"<predictor", "identifiable", "parameters", "mean MAPE %", "worst MAPE %", "% per parameter",
