@@ -661,7 +661,8 @@ template <class Model, class Objective> class nonlinear_predictor {
   std::vector<std::string> reasons_;  // why each dead parameter is dead, in the order of identifiability_.dead
 };
 
-/// The least-squares problem behind a fit, for those who solve it their own way. Refers to the data that it was made of.
+/// The least-squares problem behind a fit, for those who solve it their own way. Refers to the data that it was made
+/// of.
 template <class Model, class Objective, class Schema> class nonlinear_problem {
  public:
   RAFTER_COLD nonlinear_problem(std::span<const parameter_fact> facts, const dataset<Schema>& data,

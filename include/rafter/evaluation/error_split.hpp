@@ -52,11 +52,12 @@ RAFTER_COLD error_summary errors_of(const Predictor& fitted, const dataset<Schem
 
 /// Splits the error of a parametric model on a fold's test rows. With E the mean absolute percentage error there,
 ///
-///   E(fitted on the training rows) = E(the same form fitted on the test rows)    what the form cannot express: its backbone
-///                                  + the rest                                    what the fitted correction did not transfer
+///   E(fitted on the training rows) = E(the same form fitted on the test rows)    the form's own error: its backbone
+///                                  + the rest                                    what did not transfer
 ///
-/// and beside them E with every parameter at its start: the backbone that nothing corrects. The fit on the test rows is
-/// a diagnosis and nothing else: it is discarded here, no prediction and no other figure of an evaluation ever sees it.
+/// and beside them E with every parameter at its start: the backbone that nothing corrects. The fit on the test rows
+/// is a diagnosis and nothing else: it is discarded here, no prediction and no other figure of an evaluation ever
+/// sees it.
 ///
 /// @param data, tested  the datasets that the fold's training and test rows are of, often the same
 /// @param fitted  what the estimator learned from the training rows

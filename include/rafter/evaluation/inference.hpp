@@ -171,11 +171,11 @@ struct parameter_row {
   double low = 0.0, high = 0.0;
 };
 
-/// Student's t for the parameters of a parametric model: value ± t · standard error with the fit's residual degrees of
-/// freedom (Boost.Math). Exact for a model linear in its parameters with independent normal errors of one size, else good
-/// while the model bends little over the interval; then profile_likelihood.hpp is the honest way, as for parameters at
-/// bounds, of which this says nothing. Intervals are not cut at bounds. Steps of one run are not independent: read
-/// them as the narrowest that they may be.
+/// Student's t for the parameters of a parametric model: value ± t · standard error with the fit's residual degrees
+/// of freedom (Boost.Math). Exact for a model linear in its parameters with independent normal errors of one size,
+/// else good while the model bends little over the interval; then profile_likelihood.hpp is the honest way, as for
+/// parameters at bounds, of which this says nothing. Intervals are not cut at bounds. Steps of one run are not
+/// independent: read them as the narrowest that they may be.
 ///
 ///   std::cout << parameter_inference(report.fit<roofline9>("70b"));
 class parameter_inference {

@@ -18,12 +18,12 @@ namespace rafter {
 ///      "mspe_signed", "median_ape", "p90_ape", "p99_ape", "share_above_50", "pearson_r", …}],
 ///      "worst_fold_mape", "mean_fold_mape", "median_fold_mape"}], "not_evaluated": […], "notes": […]}
 ///
-/// Results of parametric predictors have more: each fold "fitted_parameters": [{"name", "unit", "value", "standard_error",
-/// "state"}] and "findings"; the result "stability": [{"name", "unit", "mean", "standard_deviation",
-/// "coefficient_of_variation", "smallest", "largest", "stable", "state"}], "findings": {"every_fold", "worst_fold"} and,
-/// where it was asked for, "worst_fold_split": {"held_out", "mape", "mspe_signed", "uncorrected_mape", …,
-/// "refitted_mape", …, "correction_mape"}. Values of parameters are in base units (seconds), not in microseconds;
-/// "stable" is null where the data do not say.
+/// Results of parametric predictors have more. Each fold: "fitted_parameters": [{"name", "unit", "value",
+/// "standard_error", "state"}] and "findings". The result: "stability": [{"name", "unit", "mean",
+/// "standard_deviation", "coefficient_of_variation", "smallest", "largest", "stable", "state"}], "findings":
+/// {"every_fold", "worst_fold"} and, where it was asked for, "worst_fold_split": {"held_out", "rows", "mape",
+/// "mspe_signed", "uncorrected_mape", …, "refitted_mape", …, "correction_mape"}. Values of parameters are in base units
+/// (seconds), not in microseconds; "stable" is null where the data do not say.
 inline nlohmann::ordered_json json_of(const evaluation_report& report) {
   using json = nlohmann::ordered_json;
   const auto number = [](double value) { return std::isfinite(value) ? json(value) : json(nullptr); };

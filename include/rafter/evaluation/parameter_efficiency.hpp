@@ -18,7 +18,7 @@
 
 namespace rafter {
 
-/// One predictor's accuracy against its number of parameters. Errors are fractions; NaN where there is nothing to say.
+/// One predictor's accuracy against its number of parameters. Errors are fractions; NaN where nothing can be said.
 struct efficiency_row {
   std::string predictor;
   std::size_t parameters = 0, identifiable = 0;

@@ -27,8 +27,8 @@ struct parameter_stability {
   std::string unit;
   std::size_t folds = 0;  ///< that have it; a parameter per label has a value only where its label is trained on
   std::size_t determined = 0, at_bound = 0, undetermined = 0, dead = 0, held = 0;  ///< these add up to `folds`
-  /// Over the folds whose rows have a say (determined or at a bound; all folds where it is held): mean, deviation (of a
-  /// sample: n − 1), coefficient of variation = deviation / |mean|, smallest and largest value.
+  /// Over the folds whose rows have a say (determined or at a bound; all folds where it is held): mean, deviation (of
+  /// a sample: n − 1), coefficient of variation = deviation / |mean|, smallest and largest value.
   double mean = 0.0, deviation = 0.0, variation = 0.0, smallest = 0.0, largest = 0.0;
   std::string note;  ///< why it has no effect in a fold where it has none
 

@@ -36,8 +36,8 @@ struct profile_interval {
   bool low_open = false, high_open = false;
   std::size_t fits = 0;         ///< made with the parameter held
   std::size_t unconverged = 0;  ///< of them, those that did not converge: the interval may be too narrow
-  /// How often a held fit had a lower cost than the minimum at hand, so that all began again from there; most_restarts:
-  /// the last such time nothing began again, and the interval is of no minimum.
+  /// How often a held fit had a lower cost than the minimum at hand, so that all began again from there. At
+  /// most_restarts nothing began again, and the interval is of no minimum.
   std::size_t restarts = 0;
   static constexpr std::size_t most_restarts = 5;
 };
@@ -118,8 +118,8 @@ inline profile_end find_end(const std::function<double(double)>& excess, double 
 ///
 /// (Bates and Watts 1988, "Nonlinear Regression Analysis and Its Applications", §6.1). For a model linear in its
 /// parameters this is Student's interval; else it bends with the model, does not depend on how the parameter is
-/// written, and ends where the bounds end. With a robust loss it is an approximation. A fit with the parameter held that
-/// has a lower cost than `best` means that `best` was no minimum: all starts again from there.
+/// written, and ends where the bounds end. With a robust loss it is an approximation. A fit with the parameter held
+/// that has a lower cost than `best` means that `best` was no minimum: all starts again from there.
 /// @param best  a minimum of the problem; a lower one that is come across takes its place
 /// @throws error when the confidence is not in (0, 1) or there is no such parameter
 RAFTER_COLD inline profile_interval profile_interval_of(const profiled_problem& problem, nonlinear_solution& best,

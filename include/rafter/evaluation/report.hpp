@@ -27,8 +27,8 @@ struct fold_result {
   std::vector<std::string> findings;         ///< what a reader of the fit should know, a line each
 };
 
-/// What the error of a parametric model on held-out rows is made of; see split_errors. All three errors are of the same
-/// rows, fractions as in any error_summary.
+/// What the error of a parametric model on held-out rows is made of; see split_errors. All three errors are of the
+/// same rows, fractions as in any error_summary.
 struct error_split {
   std::string held_out;
   std::size_t rows = 0;
