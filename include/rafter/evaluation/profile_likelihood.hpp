@@ -116,7 +116,7 @@ inline profile_end find_end(const std::function<double(double)>& excess, double 
 ///
 ///   2 (min cost with x_j = v − min cost) / s²  <=  F quantile(confidence; 1, dof),    s² = 2 min cost / dof
 ///
-/// (Bates and Watts 1988, "Nonlinear Regression Analysis and Its Applications", §6.1). For a model linear in its
+/// (Bates and Watts 1988, "Nonlinear Regression Analysis and Its Applications", chapter 6). For a model linear in its
 /// parameters this is Student's interval; else it bends with the model, does not depend on how the parameter is
 /// written, and ends where the bounds end. With a robust loss it is an approximation. A fit with the parameter held
 /// that has a lower cost than `best` means that `best` was no minimum: all starts again from there.
