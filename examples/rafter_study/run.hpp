@@ -138,7 +138,8 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   }
   report.split = split.name;
   report.split_title = split.title;
-  const task<Schema> what{data, test ? &*test : nullptr, split, {.progress = asked.progress}};
+  const task<Schema> what{
+      data, test ? &*test : nullptr, split, {.progress = asked.progress, .split_worst_fold = true}};
   for (const named_entry<Schema>& one : entries) {
     const auto& wanted = asked.predictors;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), one.name) == wanted.end()) continue;
@@ -157,12 +158,9 @@ RAFTER_COLD rafter::evaluation_report read_and_run(const request& asked, const e
   return run<Schema>(asked, entries, std::move(data), &test, offered);
 }
 
-template <class Schema>
-RAFTER_COLD offer offer_of(const entry_list<Schema>& entries, std::string_view usual_split) {
-  offer made{.schema = std::string(Schema::name),
-             .targets = {},
-             .predictors = {},
-             .usual_split = std::string(usual_split)};
+template <class Schema> RAFTER_COLD offer offer_of(const entry_list<Schema>& entries, std::string_view usual_split) {
+  offer made{
+      .schema = std::string(Schema::name), .targets = {}, .predictors = {}, .usual_split = std::string(usual_split)};
   for (const named_entry<Schema>& one : entries) made.predictors.emplace_back(one.name);
   Schema::targets::each([&]<class Leaf>() { made.targets.emplace_back(Leaf::name); });
   return made;

@@ -21,7 +21,8 @@ inline constexpr bounded<Name + "_factor", constant<1, -2>{}, constant<1, 0>{}, 
 template <fixed_string Name>
 inline constexpr bounded<Name + "_mfu", constant<1, -2>{}, constant<5, -1>{}, constant<1, 0>{}> mfu{};
 /// What a step costs whatever is in it: launches, scheduling.
-inline constexpr bounded<"overhead", constant<0, 0>{}, constant<50, -6>{}, constant<1, 0>{}, units::second> overhead{};
+inline constexpr bounded<"overhead", constant<0, 0>{}, constant<50, -6>{}, constant<1, 0>{}, units::second>
+    overhead{};
 
 /// Prefill attention where only the aggregates of a step are known: every prefill request has the mean length and no
 /// past. Σ n(n+1)/2 = P(P/requests + 1)/2 [token²].
@@ -76,8 +77,7 @@ inline constexpr auto roofline9 = corrected<Reading, "prefill_gemm">(Reading::pr
 
 /// The same nine once for dense models and once for mixtures of experts.
 template <class Reading>
-inline constexpr auto roofline18 =
-    with_parameters_by<"_moe", "_dense">(architecture::is_moe, roofline9<Reading>);
+inline constexpr auto roofline18 = with_parameters_by<"_moe", "_dense">(architecture::is_moe, roofline9<Reading>);
 
 /// Arithmetic intensity above which a component counts as bound by compute.
 template <fixed_string Name>
@@ -90,7 +90,8 @@ inline constexpr bounded<Name + "_threshold", constant<1, 0>{}, constant<100, 0>
 template <class Reading, fixed_string Name> constexpr auto corrected_by_regime(work auto w) {
   constexpr constant<1, 0, units::flop / units::byte> none{};
   const auto intensity = ratio(w.flops, w.bytes, none);
-  const auto compute_bound = symbols::number<1> / (symbols::number<1> + pow<4>(intensity_threshold<Name> / intensity));
+  const auto compute_bound =
+      symbols::number<1> / (symbols::number<1> + pow<4>(intensity_threshold<Name> / intensity));
   return compute_bound * (factor<Name + "_compute"> * Reading::compute_time(w, mfu<Name>)) +
          (symbols::number<1> - compute_bound) * (factor<Name + "_memory"> * Reading::memory_time(w, mfu<Name>));
 }

@@ -96,7 +96,8 @@ template <class Outer, class Inner, class Copies, class Matrices> struct matrix_
   template <int X> constexpr auto in_waves() const {
     constexpr constant<2 * X * X, 0, units::flop> tile{};
     const auto tiles = ceil(tokens / number<X>) * ceil(outer / number<X>);
-    return ceil(tiles / hardware::multiprocessors) * (hardware::multiprocessors * tile * inner / hardware::peak_flops);
+    return ceil(tiles / hardware::multiprocessors) *
+           (hardware::multiprocessors * tile * inner / hardware::peak_flops);
   }
 };
 template <class Outer, class Inner, class Copies, class Matrices>
@@ -124,7 +125,8 @@ namespace kernel9_parameters {
 template <fixed_string Name>
 inline constexpr bounded<Name + "_factor", constant<1, -1>{}, constant<1, 0>{}, constant<100, 0>{}> factor{};
 template <fixed_string Name>
-inline constexpr bounded<Name + "_floor", constant<1, -9>{}, constant<10, -6>{}, constant<1, -2>{}, units::second> floor{};
+inline constexpr bounded<Name + "_floor", constant<1, -9>{}, constant<10, -6>{}, constant<1, -2>{}, units::second>
+    floor{};
 inline constexpr bounded<"elementwise_factor", constant<1, -3>{}, constant<1, 0>{}, constant<100, 0>{}>
     elementwise_factor{};
 }  // namespace kernel9_parameters
@@ -133,8 +135,8 @@ inline constexpr auto kernel9 = [] {
   using namespace kernels;
   using namespace kernel9_parameters;
   const auto products = layers * sum_over_products<serving_conditions>([](auto g) {
-    return max(g.compute(), g.weights() + g.activations() / hardware::hbm_bandwidth);
-  });
+                          return max(g.compute(), g.weights() + g.activations() / hardware::hbm_bandwidth);
+                        });
   const auto elementwise = layers * bytes_per_activation *
                            (number<7> * hidden + number<2> * (query_width + kv_width) + number<3> * expert_width) *
                            tokens / hardware::hbm_bandwidth;
@@ -142,9 +144,10 @@ inline constexpr auto kernel9 = [] {
              products +
          factor<"prefill_attention"> * roofline(prefill_attention) +
          factor<"decode_attention"> * roofline(decode_attention) +
-         layers * (floor<"layer"> + present(prefill_tokens) * floor<"prefill_attention"> +
-                   present(decode_requests) * floor<"decode_attention">) +
-         counted * (elementwise_factor * elementwise + layers * floor<"elementwise">);
+         layers *
+             (floor<"layer"> + present(prefill_tokens) * floor<"prefill_attention"> +
+              present(decode_requests) * floor<"decode_attention">)+counted *
+             (elementwise_factor * elementwise + layers * floor<"elementwise">);
 }();
 
 /// The parameters of `best`. Each is a property of kernels on a device, near 1 or microseconds.
@@ -193,12 +196,13 @@ inline constexpr auto best = [] {
            weight_read * (spilled / hardware::hbm_bandwidth);
   });
   const auto routing =
-      routing_time + activation_traffic * (bytes_per_activation *
-                                           (experts_per_token * (number<3> * expert_width + hidden) + number<2> * hidden) *
-                                           tokens / cache);
+      routing_time +
+      activation_traffic *
+          (bytes_per_activation * (experts_per_token * (number<3> * expert_width + hidden) + number<2> * hidden) *
+           tokens / cache);
   const auto elementwise_bytes =
-      bytes_per_activation *
-      (number<7> * hidden + number<2> * (query_width + kv_width) + number<3> * expert_width) * tokens;
+      bytes_per_activation * (number<7> * hidden + number<2> * (query_width + kv_width) + number<3> * expert_width) *
+      tokens;
   const auto elementwise =
       sqrt(square(number<5> * kernel_floor) + square(activation_traffic * (elementwise_bytes / cache)));
 
@@ -221,8 +225,8 @@ inline constexpr auto best = [] {
   const auto items = kv_head_wave * select(heads == kv_heads, ungrouped_heads, number<1>) *
                      (decode_requests * kv_heads_here / hardware::multiprocessors);
   const auto mean_kv = ratio(kv_sum * per_token, decode_requests, number<0>);
-  const auto decode = attention_floor + smooth_max<3>(items, reading) +
-                      split_growth * log1p(mean_kv * head_dim / number<16'384>);
+  const auto decode =
+      attention_floor + smooth_max<3>(items, reading) + split_growth * log1p(mean_kv * head_dim / number<16'384>);
 
   return layers * (products + select(experts > number<1>, routing, no_time) + counted * elementwise +
                    select(prefill_tokens > constant<0, 0, units::token>{}, prefill, no_time) +

@@ -627,6 +627,26 @@ template <class Model, class Objective> class nonlinear_predictor {
   std::vector<std::string> reasons_;  // why each dead parameter is dead, in the order of identifiability_.dead
 };
 
+/// The least-squares problem behind a fit, for those who solve it their own way. Refers to the data that it was made
+/// of.
+template <class Model, class Objective, class Schema> class nonlinear_problem {
+ public:
+  RAFTER_COLD nonlinear_problem(std::span<const parameter_fact> facts, const dataset<Schema>& data,
+                                const row_set& rows)
+      : layout_(facts, data, rows), model_(data, rows, layout_) {}
+  nonlinear_problem(const nonlinear_problem&) = delete;
+  nonlinear_problem& operator=(const nonlinear_problem&) = delete;
+
+  const residual_model& model() const { return model_; }
+  /// Names, start and bounds of what a minimizer moves.
+  const parameter_layout& layout() const { return layout_; }
+  static constexpr robust_loss loss() { return detail::loss_of<Objective>(); }
+
+ private:
+  parameter_layout layout_;
+  detail::nonlinear_rows<Model, Objective, Schema> model_;
+};
+
 /// A parametric model: any expression in seconds that mentions parameters, fitted under an objective by a minimizer.
 ///
 ///   using roofline9 = nonlinear<step_time, objective::log_ratio, trust_region>;
@@ -703,9 +723,14 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
     }
   }
 
+  /// What `fit` minimises, and with what. @throws fit_error on no rows
+  template <class Schema> RAFTER_COLD static auto problem(const dataset<Schema>& data, const row_set& rows) {
+    return nonlinear_problem<model_type, Objective, Schema>(facts, data, rows);
+  }
+  static Minimizer method() { return detail::with_loss(Minimizer{}, detail::loss_of<Objective>()); }
+
  private:
   template <class Schema> struct missing_name { static constexpr std::string_view value = missing_on<Schema>(); };
-  static Minimizer method() { return detail::with_loss(Minimizer{}, detail::loss_of<Objective>()); }
 };
 
 }  // namespace rafter

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -241,7 +242,8 @@ template <class Plan> struct executor {
       if constexpr (fact.fixed()) {
         slots[at<I>.slot] = fact.start;
       } else {
-        slots[at<I>.slot] = parameters[at<I>.leaf];
+        // Without parameters only what depends on none of them is of use.
+        slots[at<I>.slot] = parameters != nullptr ? parameters[at<I>.leaf] : std::numeric_limits<double>::quiet_NaN();
       }
     } else if constexpr (at<I>.op == operation::leaf) {
       slots[at<I>.slot] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.deployment(deployment);

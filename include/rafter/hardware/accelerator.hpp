@@ -152,7 +152,7 @@ struct accelerator_record {
   byte_per_second hbm_bandwidth;
   bytes hbm_capacity;
   byte_per_second link_bandwidth;
-  int multiprocessors = 0;   ///< 0: not known
+  int multiprocessors = 0;    ///< 0: not known
   bytes cache_capacity = {};  ///< 0: not known
 
   friend bool operator==(const accelerator_record&, const accelerator_record&) = default;
@@ -192,7 +192,8 @@ inline void check(const accelerator_record& device) {
   if (!(device.link_bandwidth.value >= 0.0 && device.link_bandwidth.value < 1e300)) {
     refuse("link_bandwidth = " + std::to_string(device.link_bandwidth.value) + " is negative or not finite");
   }
-  if (device.multiprocessors < 0) refuse("multiprocessors = " + std::to_string(device.multiprocessors) + " is negative");
+  if (device.multiprocessors < 0)
+    refuse("multiprocessors = " + std::to_string(device.multiprocessors) + " is negative");
   if (!(device.cache_capacity.value >= 0.0 && device.cache_capacity.value < 1e300)) {
     refuse("cache_capacity = " + std::to_string(device.cache_capacity.value) + " is negative or not finite");
   }
