@@ -14,6 +14,10 @@
 /// not at all. It is kept because it must be seen to fail: `identifiability` says all of this by itself.
 namespace rafter::analytical {
 
+/// Work at a rate that the deployment and the parameters fix: the reciprocal is computed once, so that a row costs a
+/// product. Divisions by the eight rates of a step would be half the time of a fit.
+constexpr auto time_at(expression auto amount, expression auto rate) { return amount * (symbols::number<1> / rate); }
+
 /// A correction that multiplies a component's time.
 template <fixed_string Name>
 inline constexpr bounded<Name + "_factor", constant<1, -2>{}, constant<1, 0>{}, constant<100, 0>{}> factor{};
@@ -21,7 +25,8 @@ inline constexpr bounded<Name + "_factor", constant<1, -2>{}, constant<1, 0>{}, 
 template <fixed_string Name>
 inline constexpr bounded<Name + "_mfu", constant<1, -2>{}, constant<5, -1>{}, constant<1, 0>{}> mfu{};
 /// What a step costs whatever is in it: launches, scheduling.
-inline constexpr bounded<"overhead", constant<0, 0>{}, constant<50, -6>{}, constant<1, 0>{}, units::second> overhead{};
+inline constexpr bounded<"overhead", constant<0, 0>{}, constant<50, -6>{}, constant<1, 0>{}, units::second>
+    overhead{};
 
 /// Prefill attention where only the aggregates of a step are known: every prefill request has the mean length and no
 /// past. Σ n(n+1)/2 = P(P/requests + 1)/2 [token²].
@@ -37,9 +42,11 @@ struct physical_reading {
   static constexpr auto decode_attention = analytical::decode_attention;
 
   static constexpr auto compute_time(work auto w, expression auto reached) {
-    return w.flops / (hardware::peak_flops * reached);
+    return time_at(w.flops, hardware::peak_flops * reached);
   }
-  static constexpr auto memory_time(work auto w, expression auto) { return w.bytes / hardware::hbm_bandwidth; }
+  static constexpr auto memory_time(work auto w, expression auto) {
+    return time_at(w.bytes, hardware::hbm_bandwidth);
+  }
   static constexpr auto time(work auto w, expression auto reached) {
     return max(compute_time(w, reached), memory_time(w, reached));
   }
@@ -56,7 +63,7 @@ struct study_reading {
   static constexpr auto decode_attention = work_of{constant<0, 0, units::flop>{}, constant<0, 0, units::byte>{}};
 
   static constexpr auto compute_time(work auto w, expression auto reached) {
-    return w.flops / (hardware::peak_flops * reached);
+    return time_at(w.flops, hardware::peak_flops * reached);
   }
   static constexpr auto memory_time(work auto w, expression auto reached) { return compute_time(w, reached); }
   static constexpr auto time(work auto w, expression auto reached) { return compute_time(w, reached); }
@@ -76,8 +83,7 @@ inline constexpr auto roofline9 = corrected<Reading, "prefill_gemm">(Reading::pr
 
 /// The same nine once for dense models and once for mixtures of experts.
 template <class Reading>
-inline constexpr auto roofline18 =
-    with_parameters_by<"_moe", "_dense">(architecture::is_moe, roofline9<Reading>);
+inline constexpr auto roofline18 = with_parameters_by<"_moe", "_dense">(architecture::is_moe, roofline9<Reading>);
 
 /// Arithmetic intensity above which a component counts as bound by compute.
 template <fixed_string Name>
@@ -90,7 +96,8 @@ inline constexpr bounded<Name + "_threshold", constant<1, 0>{}, constant<100, 0>
 template <class Reading, fixed_string Name> constexpr auto corrected_by_regime(work auto w) {
   constexpr constant<1, 0, units::flop / units::byte> none{};
   const auto intensity = ratio(w.flops, w.bytes, none);
-  const auto compute_bound = symbols::number<1> / (symbols::number<1> + pow<4>(intensity_threshold<Name> / intensity));
+  const auto compute_bound =
+      symbols::number<1> / (symbols::number<1> + pow<4>(intensity_threshold<Name> / intensity));
   return compute_bound * (factor<Name + "_compute"> * Reading::compute_time(w, mfu<Name>)) +
          (symbols::number<1> - compute_bound) * (factor<Name + "_memory"> * Reading::memory_time(w, mfu<Name>));
 }
