@@ -15,6 +15,7 @@
 #include "rafter/architecture/catalog/codellama.hpp"
 #include "rafter/architecture/catalog/llama2.hpp"
 #include "rafter/architecture/catalog/mixtral.hpp"
+#include "rafter/core/math.hpp"
 #include "rafter/hardware/h100.hpp"
 #include "rafter/step/dataset.hpp"
 
@@ -113,7 +114,8 @@ inline double rough_time(const rafter::deployment& engine, const step_totals& st
   const double attention = 2.0 * a.hidden * (a.heads + a.kv_heads) * a.head_dim;
   const double expert = 3.0 * a.hidden * a.intermediate;
   const double routed = static_cast<double>(a.experts_per_token) / a.experts;
-  const double touched = routed < 1.0 ? a.experts * (1.0 - std::pow(1.0 - routed, step.tokens)) : a.experts;
+  const double touched =
+      routed < 1.0 ? a.experts * (1.0 - rafter::exp(step.tokens * rafter::log1p(-routed))) : a.experts;
   const double flops = 2.0 * share * (attention + expert * a.experts_per_token) * step.tokens;
   const double bytes = share * a.bytes_per_weight * (attention + expert * touched);
   const double prefill = 4.0 * share * a.heads * a.head_dim * step.prefill_pairs;
@@ -124,7 +126,8 @@ inline double rough_time(const rafter::deployment& engine, const step_totals& st
 
 /// A continuous batch: requests are admitted (one chunk of prompt), decode one token a step, and leave. Four models ×
 /// four workloads, workload by workload, so that the deployment changes 16 times. About 35 KV lengths a step.
-/// The target is a rough time with 5 % of noise: enough to fit against, no claim on any device.
+/// The target is a rough time with 5 % of noise: enough to fit against, no claim on any device. Without contraction
+/// the same bits with every compiler and library.
 inline reference_data make_reference_data(std::size_t rows = reference_rows, std::uint64_t seed = 1) {
   rafter::dataset_builder<reference_schema> build("reference, seed " + std::to_string(seed));
   const auto deployments = reference_deployments();
@@ -168,7 +171,7 @@ inline reference_data make_reference_data(std::size_t rows = reference_rows, std
       if (drained && admitted.empty()) {
         prefill(kind.prompt_low, 0.0);
       }
-      build.set(rafter::gpu_step_time, rough_time(engine, totals) * std::exp(0.05 * random.normal()));
+      build.set(rafter::gpu_step_time, rough_time(engine, totals) * rafter::exp(0.05 * random.normal()));
       build.label(rafter::group::model, engine.architecture.name);
       build.label(rafter::group::workload, kind.name);
       build.end_row();
