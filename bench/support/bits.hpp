@@ -61,8 +61,9 @@ inline std::uint64_t hash_of(const residuals_and_jacobian& all, std::uint64_t ha
   return hash;
 }
 
-/// What every build without contraction must give for 2,000 rows of seed 1 at the three parameter vectors above.
+/// What every build without contraction must give for 2,000 rows of seed 1 at the three parameter vectors above. Another
+/// order of operations in the model or its derivatives changes it: then all builds must agree on another one.
 inline constexpr std::size_t hashed_rows = 2000;
-inline constexpr std::uint64_t expected_hash = 6058806534907024969u;
+inline constexpr std::uint64_t expected_hash = 4225951732211221218u;
 
 }  // namespace bench

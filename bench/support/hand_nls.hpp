@@ -69,7 +69,7 @@ inline std::vector<nls_run> nls_runs_of(const reference_data& data) {
 /// What a deployment and the parameters fix.
 struct nls_bound {
   nls_constants fixed;
-  double factor[4], per_rate[4], slope[4];  ///< 1/(peak·mfu) and its derivative by (peak·mfu)
+  double factor[4], per_rate[4], slope[4];  ///< 1/(peak·mfu) and its derivative by the MFU
   double overhead;
 };
 inline nls_bound bind_nls(const nls_constants& fixed, const nls_values& at) {
@@ -78,7 +78,7 @@ inline nls_bound bind_nls(const nls_constants& fixed, const nls_values& at) {
     const double rate = fixed.peak * at[2 * k + 1];
     b.factor[k] = at[2 * k];
     b.per_rate[k] = 1.0 / rate;
-    b.slope[k] = -(b.per_rate[k] / rate);
+    b.slope[k] = fixed.peak * -(b.per_rate[k] / rate);
   }
   return b;
 }
@@ -132,9 +132,8 @@ template <bool Moe, class V, class Put>
   put(nls_parameters, rafter::log(model / load<V>(from.target + row)));
   const V per_model = 1.0 / model;
   for (std::size_t k = 0; k < 4; ++k) {
-    const V by_compute = choose(compute[k] < memory[k], zero, b.factor[k] * per_model);
     put(2 * k, time[k] * per_model);
-    put(2 * k + 1, b.fixed.peak * (work.flops[k] * by_compute * b.slope[k]));
+    put(2 * k + 1, choose(compute[k] < memory[k], zero, work.flops[k] * (b.factor[k] * per_model) * b.slope[k]));
   }
   put(nls_parameters - 1, per_model);
 }
