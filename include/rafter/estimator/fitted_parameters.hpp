@@ -40,21 +40,31 @@ std::vector<label_cell> label_cells(const dataset<Schema>& data, const row_set& 
   std::vector<const group_column*> labels;
   for (const group axis : axes) labels.push_back(&data.groups(axis));
   std::map<std::vector<std::uint32_t>, std::size_t> cell_of;
-  std::vector<std::vector<std::size_t>> members;
-  std::vector<std::uint32_t> key(axes.size()), before;
-  std::size_t at = 0;
-  rows.for_each([&](std::size_t row) {
-    for (std::size_t a = 0; a < key.size(); ++a) key[a] = labels[a]->code(row);
-    if (key != before) {
-      at = cell_of.try_emplace(key, members.size()).first->second;
+  std::vector<std::vector<row_range>> members;
+  std::vector<std::uint32_t> key(axes.size());
+  for (const row_range& range : rows.ranges()) {
+    for (std::size_t row = range.begin; row < range.end;) {
+      for (std::size_t a = 0; a < key.size(); ++a) key[a] = labels[a]->code(row);
+      std::size_t end = range.end;  // of the run of equal labels
+      for (std::size_t a = 0; a < key.size(); ++a) {
+        std::size_t next = row + 1;
+        while (next < end && labels[a]->code(next) == key[a]) ++next;
+        end = next;
+      }
+      const std::size_t at = cell_of.try_emplace(key, members.size()).first->second;
       if (at == members.size()) members.emplace_back();
-      before = key;
+      std::vector<row_range>& into = members[at];
+      if (!into.empty() && into.back().end == row) {
+        into.back().end = end;
+      } else {
+        into.push_back({row, end});
+      }
+      row = end;
     }
-    members[at].push_back(row);
-  });
+  }
   std::vector<label_cell> cells;
-  for (std::vector<std::size_t>& each : members) {
-    cells.push_back({.rows = row_set::of(std::move(each)), .weight = 1.0, .places = {}});
+  for (std::vector<row_range>& each : members) {
+    cells.push_back({.rows = row_set::of_ranges(std::move(each)), .weight = 1.0, .places = {}});
   }
   return cells;
 }

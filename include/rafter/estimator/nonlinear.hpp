@@ -296,7 +296,10 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     if (constant) return "no term of the model depends on it";
     if (!of_steps) return "the term that it belongs to is 0 whatever the step";
     std::string zeros;
-    [&]<std::size_t... I>(std::index_sequence<I...>) { (name_if_zero<I>(reads, zeros), ...); }
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      const int order[] = {0, (name_if_zero<I>(reads, zeros), 0)...};  // a fold has at most 256 parts in clang
+      (void)order;
+    }
     (std::make_index_sequence<plan_type::size>{});
     if (!zeros.empty()) return zeros + " 0 on every training row";
     return "the branch of a max, min or select that reads it is never taken";
