@@ -7,8 +7,9 @@ entry_list<rafter::blis_schema> parametric_on_blis_steps();  // blis_steps_param
 
 namespace {
 using namespace rafter::predictors;
-using linear = std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, entry<blackbox_relative>,
-                          entry<ridge30_proxies, ridge30_proxies_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
+using linear =
+    std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, entry<blackbox_relative>,
+               entry<ridge30_proxies, ridge30_proxies_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
 
 entry_list<rafter::blis_schema> entries() {
   return joined(entries_of<rafter::blis_schema>(linear{}), parametric_on_blis_steps());

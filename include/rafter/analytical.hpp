@@ -3,6 +3,7 @@
 
 #include "rafter/analytical/corrected.hpp"
 #include "rafter/analytical/deployment.hpp"
+#include "rafter/analytical/kernel_models.hpp"
 #include "rafter/analytical/pool_state.hpp"
 #include "rafter/analytical/roofline.hpp"
 #include "rafter/analytical/work.hpp"

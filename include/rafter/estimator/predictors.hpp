@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "rafter/analytical/corrected.hpp"
+#include "rafter/analytical/kernel_models.hpp"
 #include "rafter/analytical/pool_state.hpp"
 #include "rafter/analytical/roofline.hpp"
 #include "rafter/estimator/analytical_model.hpp"
@@ -105,11 +106,25 @@ struct roofline36_study : per<group::model, nonlinear<analytical::roofline9<anal
   static constexpr std::string_view label = "roofline36_study";
 };
 
+/// Nine global parameters over rooflines of single kernels (analytical/kernel_models.hpp).
+struct kernel9 : nonlinear<analytical::kernel9> {
+  static constexpr std::string_view label = "kernel9";
+};
+/// Twelve global parameters, the best transferring model found: for steps of a serving engine.
+struct best : nonlinear<analytical::best<analytical::serving_conditions>> {
+  static constexpr std::string_view label = "best";
+};
+/// The same for sums of kernels that were measured one by one: experts evenly loaded, small KV sets in the cache.
+struct best_of_kernels : nonlinear<analytical::best<analytical::benchmark_conditions>> {
+  static constexpr std::string_view label = "best";
+};
+
 /// Six parameters over the state of the KV pool, for logs without KV lengths (analytical/pool_state.hpp). Intervals
 /// between steps hold stalls that no model explains, so large residuals count less than their squares.
-struct pool_state : nonlinear<analytical::pool_state_step_time,
-                              objective::robust<objective::log_ratio, loss_kind::soft_l1, constant<5, -2>{}>> {
-  static constexpr std::string_view label = "pool_state";
+struct best_of_pool_state
+    : nonlinear<analytical::pool_state_step_time,
+                objective::robust<objective::log_ratio, loss_kind::soft_l1, constant<5, -2>{}>> {
+  static constexpr std::string_view label = "best";
 };
 
 }  // namespace rafter::predictors

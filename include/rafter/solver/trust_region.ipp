@@ -22,6 +22,8 @@ inline constexpr double rounding = std::numeric_limits<double>::epsilon();
 
 // Below this pivot of their unit-diagonal form the sums JᵀJ do not say where to go.
 inline constexpr double trusted_pivot = 1e-10;
+// Where the cost does not follow the model, decreases below this times the cost tolerance are not pursued.
+inline constexpr double kink_factor = 100.0;
 // Eigenvalues of the unit-diagonal form below this, relative, are rounding: directions that no row determines. With none
 // between this and the pivot above the sums tell the two apart.
 inline constexpr double rounded_eigenvalue = 1e-13;
@@ -623,6 +625,8 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
   for (std::size_t j = 0; j < n; ++j) radius += d[j] > 0.0 ? point.x[j] / d[j] * (point.x[j] / d[j]) : 0.0;
   radius = radius > 0.0 && std::isfinite(radius) ? std::sqrt(radius) : 1.0;
 
+  int slight = 0;                      // trials in a row that promised, and so brought, next to nothing
+  bool misled = false;                 // in one of them the cost did not do what the model promised: a kink
   double promised_before = unbounded;  // in the regime where the cost cannot tell
   double blindness = 32.0 * rounding;  // relative; grows once the residuals prove to be noisier than their last bit
   result.status = minimum_status::evaluation_limit;
@@ -684,6 +688,10 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
       }
       const bool settled = usable && ratio > 0.25 && std::abs(actual) <= options.cost_tolerance * point.cost &&
                            full <= options.cost_tolerance * point.cost;
+      // At a kink the model promises the same small decrease for ever and the cost does not follow: two such trials.
+      slight = promised <= kink_factor * options.cost_tolerance * point.cost ? slight + 1 : 0;
+      misled = slight > 0 && (misled || !usable || ratio < 0.25);
+      const bool at_kink = slight >= 2 && misled && accepted && options.cost_tolerance > 0.0;
       const bool tiny =
           std::sqrt(moved_by) <= options.step_tolerance * (options.step_tolerance + std::sqrt(size)) || to == point.x;
       if (accepted) {
@@ -692,7 +700,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
         ++result.iterations;
         prepare(point);
       }
-      if (settled || tiny) {
+      if (settled || tiny || at_kink) {
         result.status = settled ? minimum_status::cost_settled : minimum_status::step_small;
         going = false;
         break;
