@@ -82,7 +82,9 @@ RAFTER_NUMERICS_FUNCTION std::size_t rank_of(const std::vector<double>& gram, co
 }
 
 /// Reduces vectors (columns of `basis`, q × k) to one pivot each, so that directions that concern few parameters show.
-RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std::size_t q, std::size_t k) {
+/// @param effect  q, what a unit of each entry does to the residuals; parameters differ in units, this does not
+RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std::size_t q, std::size_t k,
+                                                const std::vector<double>& effect) {
   std::vector<bool> used(q, false);
   for (std::size_t c = 0; c < k; ++c) {
     // The largest entry of the columns that have no pivot yet.
@@ -112,22 +114,24 @@ RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std:
     }
   }
   for (std::size_t j = 0; j < k; ++j) {
+    double strongest = 0.0;
+    for (std::size_t i = 0; i < q; ++i) strongest = std::max(strongest, std::abs(basis[j * q + i]) * effect[i]);
     double most = 0.0;
-    for (std::size_t i = 0; i < q; ++i) most = std::max(most, std::abs(basis[j * q + i]));
-    for (std::size_t i = 0; i < q && most > 0.0; ++i) {
+    for (std::size_t i = 0; i < q; ++i) {
       double& value = basis[j * q + i];
-      value /= most;
-      if (std::abs(value) < 1e-2) value = 0.0;
+      if (std::abs(value) * effect[i] < 1e-2 * strongest) value = 0.0;
+      most = std::max(most, std::abs(value));
     }
+    for (std::size_t i = 0; i < q && most > 0.0; ++i) basis[j * q + i] /= most;
   }
 }
 
-/// Entries that are no simple ratio (a multiple of 1/2, 1/3 or 1/4).
+/// Entries that are no simple ratio (a multiple of 1/2, 1/3 or 1/4, not 0 of it).
 RAFTER_NUMERICS_FUNCTION std::size_t odd_entries(const double* direction, std::size_t q) {
   std::size_t count = 0;
   for (std::size_t i = 0; i < q; ++i) {
     const double twelfths = 12.0 * direction[i];
-    count += std::abs(twelfths - std::round(twelfths)) > 1e-3;
+    count += direction[i] != 0.0 && (std::abs(twelfths) < 0.5 || std::abs(twelfths - std::round(twelfths)) > 1e-3);
   }
   return count;
 }
@@ -165,24 +169,26 @@ RAFTER_NUMERICS_FUNCTION identifiability identify(const nonlinear_solution& solu
   if (free == 0) return found;
   // The same directions by logarithms and in the parameters' own units; the simpler telling is kept.
   std::vector<double> natural(q * free), logarithmic(q * free);
-  bool positive = true;
+  bool none_zero = true;
   for (std::size_t k = 0; k < free; ++k) {
     for (std::size_t i = 0; i < q; ++i) {
       const double moved = at.v[(at.rank + k) * q + i] / at.length[i];
       natural[k * q + i] = moved;
       logarithmic[k * q + i] = moved / solution.parameters[at.live[i]];
-      positive = positive && solution.parameters[at.live[i]] != 0.0;
+      none_zero = none_zero && solution.parameters[at.live[i]] != 0.0;
     }
   }
-  detail::reduce_directions(natural, q, free);
-  if (positive) detail::reduce_directions(logarithmic, q, free);
+  std::vector<double> by_share = at.length;
+  for (std::size_t i = 0; i < q; ++i) by_share[i] *= std::abs(solution.parameters[at.live[i]]);
+  detail::reduce_directions(natural, q, free, at.length);
+  if (none_zero) detail::reduce_directions(logarithmic, q, free, by_share);
   const auto weight = [&](const std::vector<double>& of) {
     std::size_t members = 0;
     for (const double value : of) members += value != 0.0;
     for (std::size_t k = 0; k < free; ++k) members += 4 * detail::odd_entries(of.data() + k * q, q);
     return members;
   };
-  const bool by_logarithm = positive && weight(logarithmic) <= weight(natural);
+  const bool by_logarithm = none_zero && weight(logarithmic) <= weight(natural);
   const std::vector<double>& chosen = by_logarithm ? logarithmic : natural;
   for (std::size_t k = 0; k < free; ++k) {
     undetermined_combination one;
