@@ -259,12 +259,13 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
               evaluate_pack(slots, row, tile, weights);
               for (std::size_t k = 0; k < residuals * width + 1; ++k) {
                 const bool of_weight = k == residuals * width;
-                const double value = of_weight ? weights[0] : tile[k * pack_width];
+                const std::size_t column = (k + free) % width;  // the residual first: its derivatives follow it
+                const double value = of_weight ? weights[0] : tile[(k / width * width + column) * pack_width];
                 if (std::isfinite(value) && !(of_weight && value < 0.0)) continue;
                 std::string what = of_weight ? "the weight" : "the residual";
-                if (!of_weight && k % width < free) {
+                if (!of_weight && column < free) {
                   what = "the derivative by '" +
-                         std::string(plan_type::tape.parameters[free_parameters[k % width]].name) + "'";
+                         std::string(plan_type::tape.parameters[free_parameters[column]].name) + "'";
                 }
                 throw fit_error(what + " is " +
                                 (std::isnan(value)   ? "not a number"
