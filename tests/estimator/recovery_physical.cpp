@@ -28,13 +28,13 @@ const std::map<std::string, double> determined{{"prefill_gemm_factor", 1.3},    
                                                {"decode_attention_factor", 1.4},  {"overhead", 2e-3}};
 
 TEST(RecoveryOfRoofline9, CoversWhatIsDeterminedAndReportsWhatIsNot) {
-  const auto steps = by_hand::varied_steps(200, 1);
+  const auto steps = by_hand::varied_steps(300, 1);
   const std::vector<deployment> engines{deployment_of(static_deployment<llama2_7b, h100_sxm>{})};
   std::map<std::string, by_hand::coverage> covered;
   for (unsigned seed = 0; seed < seeds; ++seed) {
     const auto data = by_hand::noisy(
         steps, engines, [](const auto& rank, const auto& s) { return by_hand::roofline9(truth, rank, s); }, 0.03,
-        100 + seed);
+        5000 + seed);
     const auto fitted = physical9::fit(data, row_set::all(data.size()));
     ASSERT_TRUE(fitted.summary().healthy) << fitted.summary().status;
     EXPECT_EQ(fitted.summary().parameters, 9U);

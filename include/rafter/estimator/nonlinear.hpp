@@ -304,7 +304,12 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
       }
     }
     if (constant) return "no term of the model depends on it";
-    if (!of_steps) return "the term that it belongs to is 0 whatever the step";
+    bool zero = true;
+    for (std::size_t which = 0; which < residuals; ++which) {
+      zero = zero && always_zero[static_cast<std::size_t>(
+                         plan_type::tape.outputs[residuals + 1 + which * parameters_named + k])];
+    }
+    if (zero || !of_steps) return "the term that it belongs to is 0 whatever the step";
     std::string zeros;
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const int order[] = {0, (name_if_zero<I>(reads, zeros), 0)...};  // a fold has at most 256 parts in clang
@@ -421,6 +426,38 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     });
     return count;
   }
+
+  /// Instructions that are 0 by a constant 0 in them, unless something beside it is infinite.
+  static constexpr std::array<bool, plan_type::size> always_zero = [] {
+    std::array<bool, plan_type::size> zero{};
+    for (std::size_t i = 0; i < plan_type::size; ++i) {
+      const instruction& one = plan_type::tape.code[i];
+      const auto of = [&](int operand) { return operand >= 0 && zero[static_cast<std::size_t>(operand)]; };
+      switch (one.op) {
+        case operation::constant:
+          zero[i] = one.value == 0.0;
+          break;
+        case operation::multiply:
+          zero[i] = of(one.a) || of(one.b);
+          break;
+        case operation::divide:
+        case operation::negate:
+        case operation::reduce_sum:
+          zero[i] = of(one.a);
+          break;
+        case operation::add:
+        case operation::subtract:
+          zero[i] = of(one.a) && of(one.b);
+          break;
+        case operation::select:
+          zero[i] = of(one.b) && of(one.c);
+          break;
+        default:
+          break;
+      }
+    }
+    return zero;
+  }();
 
   template <std::size_t I> void name_if_zero(const std::vector<bool>& reads, std::string& zeros) const {
     constexpr const instruction& one = plan_type::tape.code[I];
