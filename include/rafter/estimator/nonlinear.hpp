@@ -274,27 +274,36 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
   /// Why plan parameter k has no effect: its term is 0 by definition; the observables, among those that its derivative
   /// reads, that are 0 on every training row; or a branch never taken.
   RAFTER_COLD std::string why_dead(std::size_t k) const {
-    std::vector<bool> reads(plan_type::size);
-    bool constant = true;
-    bool of_steps = false;
+    std::vector<bool> reads(plan_type::size), zero(plan_type::size);
+    for (std::size_t i = 0; i < plan_type::size; ++i) {  // what is 0 whatever the row
+      const instruction& one = plan_type::tape.code[i];
+      const auto is_zero = [&](int operand) { return operand >= 0 && zero[static_cast<std::size_t>(operand)]; };
+      using enum operation;
+      zero[i] = (one.op == constant && one.value == 0.0) ||
+                (one.op == multiply && (is_zero(one.a) || is_zero(one.b))) ||
+                ((one.op == divide || one.op == negate || one.op == square_root || is_reduction(one.op)) &&
+                 is_zero(one.a)) ||
+                ((one.op == add || one.op == subtract || one.op == maximum || one.op == minimum) && is_zero(one.a) &&
+                 is_zero(one.b)) ||
+                (one.op == select && is_zero(one.b) && is_zero(one.c));
+    }
+    bool by_definition = true;
     std::vector<int> open;
     for (std::size_t which = 0; which < residuals; ++which) {
       open.push_back(plan_type::tape.outputs[residuals + 1 + which * parameters_named + k]);
+      by_definition = by_definition && zero[static_cast<std::size_t>(open.back())];
     }
+    if (by_definition) return "its term of the model is 0 whatever the step";
     while (!open.empty()) {
       const auto i = static_cast<std::size_t>(open.back());
       open.pop_back();
       if (reads[i]) continue;
       reads[i] = true;
       const instruction& one = plan_type::tape.code[i];
-      constant = constant && one.op == operation::constant;
-      of_steps = of_steps || one.varies > level::deployment;
       for (const int operand : {one.a, one.b, one.c}) {
         if (operand >= 0) open.push_back(operand);
       }
     }
-    if (constant) return "no term of the model depends on it";
-    if (!of_steps) return "the term that it belongs to is 0 whatever the step";
     std::string zeros;
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const int order[] = {0, (name_if_zero<I>(reads, zeros), 0)...};  // a fold has at most 256 parts in clang
