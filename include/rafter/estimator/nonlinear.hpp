@@ -204,7 +204,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
               for (std::size_t which = 0; which < residuals; ++which) {
                 for (std::size_t i = 0; i < count; i += pack_width) {
                   alignas(64) double tile[residuals * sums::tile_stride];
-                  alignas(64) double weights[pack_width];
+                  alignas(64) double weights[pack_width]{};
                   evaluate_pack(slots, from + i, tile, weights);
                   const double* of = tile + which * sums::tile_stride;
                   std::copy_n(of + free * pack_width, pack_width, residual.data() + i);
@@ -382,7 +382,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
   }
   RAFTER_ALWAYS_INLINE void fill(double* to, const slots_type& slots, std::size_t row, std::size_t end,
                                  const robust_loss& loss, double& beyond) const {
-    alignas(64) double weights[pack_width];
+    alignas(64) double weights[pack_width]{};
     evaluate_pack(slots, row, to, weights);
     const std::size_t count = std::min(pack_width, end - row);
     if (weighted || loss.kind != loss_kind::linear) weigh(to, weights, count, loss, beyond);
