@@ -62,8 +62,9 @@ template <class Model, class Objective> struct nonlinear_form {
   using weight = std::remove_cvref_t<decltype(weight_of<Objective>())>;
 
   template <class Binding, class... Rs> static auto plan_of(expression_list<Rs...>) {
-    return std::type_identity<gradient_plan<Binding, static_cast<int>(sizeof...(Rs)), Rs..., weight>>{};
+    return std::type_identity<gradient_plan<Binding, static_cast<int>(sizeof...(Rs)), Rs..., weight, Model>>{};
   }
+  /// Outputs: the residuals, the weight, the model itself, the residuals' derivatives: one plan to fit and to predict.
   template <class Binding> using plan_for = typename decltype(plan_of<Binding>(residuals{}))::type;
 
   template <class... Rs> static constexpr std::size_t count(expression_list<Rs...>) { return sizeof...(Rs); }
@@ -77,6 +78,13 @@ template <class Model, class Objective> struct nonlinear_form {
   template <class Binding, class... Rs> static constexpr std::string_view missing(expression_list<Rs...>) {
     return first_name(missing_in<Rs, Binding>..., missing_in<weight, Binding>, missing_in<Model, Binding>);
   }
+};
+
+template <bool AsFitted, class Form, class Binding, class Model> struct plan_to_predict {
+  using type = plan<Binding, Model>;
+};
+template <class Form, class Binding, class Model> struct plan_to_predict<true, Form, Binding, Model> {
+  using type = typename Form::template plan_for<Binding>;
 };
 
 /// The parameters of a form, in the order of first mention in its residuals.
@@ -290,7 +298,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     bool by_definition = true;
     std::vector<int> open;
     for (std::size_t which = 0; which < residuals; ++which) {
-      open.push_back(plan_type::tape.outputs[residuals + 1 + which * parameters_named + k]);
+      open.push_back(plan_type::tape.outputs[residuals + 2 + which * parameters_named + k]);
       by_definition = by_definition && zero[static_cast<std::size_t>(open.back())];
     }
     if (by_definition) return "its term of the model is 0 whatever the step";
@@ -371,9 +379,9 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
         store(to + k * sums::tile_stride + free * pack_width, scaled<k>(value));
       } else if constexpr (k == residuals) {
         if constexpr (weighted) store(weights, value);
-      } else {
-        constexpr std::size_t which = (k - residuals - 1) / parameters_or_one;
-        constexpr std::size_t column = tile_column[(k - residuals - 1) % parameters_or_one];
+      } else if constexpr (k > residuals + 1) {
+        constexpr std::size_t which = (k - residuals - 2) / parameters_or_one;
+        constexpr std::size_t column = tile_column[(k - residuals - 2) % parameters_or_one];
         if constexpr (column < free) {
           store(to + which * sums::tile_stride + column * pack_width, scaled<which>(value));
         }
@@ -568,7 +576,11 @@ template <class Model, class Objective> class nonlinear_predictor {
   template <class Schema>
   RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     using binding = detail::dataset_binding<Schema>;
-    using plan_type = plan<binding, Model>;
+    using form = detail::nonlinear_form<Model, Objective>;
+    // The plan of the fit, unless these rows lack what only the objective reads.
+    constexpr bool as_fitted = form::template missing<binding>(typename form::residuals{}).empty();
+    using plan_type = typename detail::plan_to_predict<as_fitted, form, binding, Model>::type;
+    constexpr std::size_t model_output = as_fitted ? form::residual_count + 1 : 0;
     column_evaluation<plan_type, Schema> evaluation(data, rows);
     const std::vector<label_cell> cells = label_cells(data, rows, layout_.axes());
     std::vector<std::size_t> place;  // of a row among those asked for, when cells interleave
@@ -587,8 +599,9 @@ template <class Model, class Objective> class nonlinear_predictor {
             if (cells.size() > 1) next = place[range.begin];
             for (std::size_t row = range.begin; row < range.end; row += pack_width) {
               pack value{};
-              evaluation.template rows<pack>(slots, row,
-                                             [&](auto, pack computed) RAFTER_INLINE_LAMBDA { value = computed; });
+              evaluation.template rows<pack>(slots, row, [&](auto index, pack computed) RAFTER_INLINE_LAMBDA {
+                if constexpr (static_cast<std::size_t>(decltype(index)::value) == model_output) value = computed;
+              });
               const std::size_t count = std::min(pack_width, range.end - row);
               for (std::size_t lane = 0; lane < count; ++lane) out[next++] = value[lane];
             }
