@@ -22,10 +22,11 @@ using roofline9_plan =
 using roofline9_columns = rafter::column_evaluation<roofline9_plan, reference_schema>;
 using roofline9_rows = rafter::detail::nonlinear_rows<std::remove_cvref_t<decltype(roofline9_model)>,
                                                       rafter::objective::log_ratio, reference_schema>;
-static_assert(roofline9_plan::parameters == 9 && roofline9_plan::outputs == 2 + 9);
+static_assert(roofline9_plan::parameters == 9 && roofline9_plan::outputs == 3 + 9);
 
-/// Column of a tile for an output of the plan (residual, weight, nine derivatives): derivatives, then the residual.
-template <int Output> inline constexpr std::size_t roofline9_column = Output == 0 ? 9 : std::size_t{Output} - 2;
+/// Column of a tile for an output of the plan (residual, weight, model, nine derivatives): derivatives, then the residual.
+template <int Output> inline constexpr std::size_t roofline9_column = Output == 0 ? 9 : std::size_t{Output} - 3;
+template <int Output> inline constexpr bool in_tile = Output != 1 && Output != 2;
 
 /// Tiles of `packs` packs, [pack][column][lane], each kept as something that somebody reads.
 [[gnu::noinline]] inline void roofline9_to_tiles(const roofline9_columns& evaluation, const rafter::row_set& rows,
@@ -39,7 +40,7 @@ template <int Output> inline constexpr std::size_t roofline9_column = Output == 
           for (std::size_t row = begin; row < end; row += rafter::pack_width, to += 10 * rafter::pack_width) {
             evaluation.rows<rafter::pack>(slots, row, [&](auto index, rafter::pack value) RAFTER_INLINE_LAMBDA {
               constexpr int k = decltype(index)::value;
-              if constexpr (k != 1) rafter::store(to + roofline9_column<k> * rafter::pack_width, value);
+              if constexpr (in_tile<k>) rafter::store(to + roofline9_column<k> * rafter::pack_width, value);
             });
           }
           keep(*tile);
@@ -58,7 +59,7 @@ template <class V>
         for (std::size_t row = range.begin; row < range.end; row += rafter::lanes<V>) {
           evaluation.rows<V>(slots, row, [&](auto index, V value) RAFTER_INLINE_LAMBDA {
             constexpr int k = decltype(index)::value;
-            if constexpr (k != 1) rafter::store(x + roofline9_column<k> * stride + row, value);
+            if constexpr (in_tile<k>) rafter::store(x + roofline9_column<k> * stride + row, value);
           });
         }
       },

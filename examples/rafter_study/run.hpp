@@ -64,7 +64,12 @@ RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task
       left_out = One::reads_identity(which);
       return;
     }
-    result = evaluate_one<One>(what, E::label);
+    try {
+      result = evaluate_one<One>(what, E::label);
+    } catch (const evaluation_error& why) {  // of this predictor: the others may do
+      result = predictor_result{
+          .predictor = std::string(E::label), .description = One::name(), .folds = {}, .refused = why.what()};
+    }
   };
   attempt.template operator()<E>();
   (attempt.template operator()<StandIns>(), ...);
@@ -135,6 +140,33 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
     }
   } else {
     split = choose_split(asked.split.empty() ? offered.usual_split : asked.split, split_view(data));
+  }
+  if (asked.tested != tested_steps::all) {
+    const auto tested = [&](const dataset<Schema>& from) {
+      const auto prompts = from.column(prefill_tokens);
+      return row_set::where(from.size(), [&](std::size_t row) {
+        return (prompts[row] == 0.0) == (asked.tested == tested_steps::decode);
+      });
+    };
+    const std::string which = asked.tested == tested_steps::decode ? "steps without prompts" : "steps with prompts";
+    if (test) test = test->keep(tested(*test));
+    const row_set of_data = tested(data);
+    std::size_t left_out = 0;
+    std::vector<fold> kept;
+    for (fold& part : split.folds) {
+      part.test = part.test & of_data;
+      if (part.test.empty()) {
+        ++left_out;
+      } else {
+        kept.push_back(std::move(part));
+      }
+    }
+    split.folds = std::move(kept);
+    if (test ? test->empty() : split.folds.empty()) {
+      throw programs::usage_error((test ? test->source() : data.source()) + ": --tested: there are no " + which);
+    }
+    report.notes.push_back("tested on " + which + " alone; fitted on all" +
+                           (left_out > 0 ? "; " + std::to_string(left_out) + " folds have none of them" : ""));
   }
   report.split = split.name;
   report.split_title = split.title;

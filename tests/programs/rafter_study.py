@@ -551,6 +551,9 @@ class Requests(Case):
         self.wrong(r"--data needs --schema \(rafter, kernel_steps or blis_steps\)$", "--data", path)
         self.wrong("--schema kernel_steps needs --data$", "--schema", "kernel_steps")
 
+    def test_the_tested_steps_are_those_asked_for(self):
+        self.wrong(r"unknown set of steps 'decod'; did you mean 'decode'\? \(see --list\)$", "--tested", "decod")
+
     def test_a_split_by_time_needs_an_order(self):
         for split in ("temporal", "rolling_origin", "pooled_temporal", "lomo_x_temporal"):
             self.refuses(kernel_table(), r": .*needs steps in order of time; this dataset has no step ids$", "--split",

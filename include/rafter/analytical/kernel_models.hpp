@@ -134,21 +134,22 @@ inline constexpr bounded<"elementwise_factor", constant<1, -3>{}, constant<1, 0>
 
 inline constexpr auto kernel9 = [] {
   using namespace kernels;
-  using namespace kernel9_parameters;
+  namespace own = kernel9_parameters;
   const auto products = layers * sum_over_products<serving_conditions>([](auto g) {
                           return max(g.compute(), g.weights() + g.activations() / hardware::hbm_bandwidth);
                         });
   const auto elementwise = layers * bytes_per_activation *
                            (number<7> * hidden + number<2> * (query_width + kv_width) + number<3> * expert_width) *
                            tokens / hardware::hbm_bandwidth;
-  return select(prefill_tokens > constant<0, 0, units::token>{}, factor<"gemm_prefill">, factor<"gemm_decode">) *
+  return select(prefill_tokens > constant<0, 0, units::token>{}, own::factor<"gemm_prefill">,
+                own::factor<"gemm_decode">) *
              products +
-         factor<"prefill_attention"> * roofline(prefill_attention) +
-         factor<"decode_attention"> * roofline(decode_attention) +
+         own::factor<"prefill_attention"> * roofline(prefill_attention) +
+         own::factor<"decode_attention"> * roofline(decode_attention) +
          layers *
-             (floor<"layer"> + present(prefill_tokens) * floor<"prefill_attention"> +
-              present(decode_requests) * floor<"decode_attention">)+counted *
-             (elementwise_factor * elementwise + layers * floor<"elementwise">);
+             (own::floor<"layer"> + present(prefill_tokens) * own::floor<"prefill_attention"> +
+              present(decode_requests) * own::floor<"decode_attention">)+counted *
+             (own::elementwise_factor * elementwise + layers * own::floor<"elementwise">);
 }();
 
 /// The parameters of `best`. Each is a property of kernels on a device, near 1 or microseconds.

@@ -63,8 +63,9 @@ template <class Model, class Objective> struct nonlinear_form {
   using weight = std::remove_cvref_t<decltype(weight_of<Objective>())>;
 
   template <class Binding, class... Rs> static auto plan_of(expression_list<Rs...>) {
-    return std::type_identity<gradient_plan<Binding, static_cast<int>(sizeof...(Rs)), Rs..., weight>>{};
+    return std::type_identity<gradient_plan<Binding, static_cast<int>(sizeof...(Rs)), Rs..., weight, Model>>{};
   }
+  /// Outputs: the residuals, the weight, the model itself, the residuals' derivatives: one plan to fit and to predict.
   template <class Binding> using plan_for = typename decltype(plan_of<Binding>(residuals{}))::type;
 
   template <class... Rs> static constexpr std::size_t count(expression_list<Rs...>) { return sizeof...(Rs); }
@@ -78,6 +79,13 @@ template <class Model, class Objective> struct nonlinear_form {
   template <class Binding, class... Rs> static constexpr std::string_view missing(expression_list<Rs...>) {
     return first_name(missing_in<Rs, Binding>..., missing_in<weight, Binding>, missing_in<Model, Binding>);
   }
+};
+
+template <bool AsFitted, class Form, class Binding, class Model> struct plan_to_predict {
+  using type = plan<Binding, Model>;
+};
+template <class Form, class Binding, class Model> struct plan_to_predict<true, Form, Binding, Model> {
+  using type = typename Form::template plan_for<Binding>;
 };
 
 /// The parameters of a form, in the order of first mention in its residuals.
@@ -209,7 +217,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
               for (std::size_t which = 0; which < residuals; ++which) {
                 for (std::size_t i = 0; i < count; i += pack_width) {
                   alignas(64) double tile[residuals * sums::tile_stride];
-                  alignas(64) double weights[pack_width];
+                  alignas(64) double weights[pack_width]{};
                   evaluate_pack(slots, from + i, tile, weights);
                   const double* of = tile + which * sums::tile_stride;
                   std::copy_n(of + free * pack_width, pack_width, residual.data() + i);
@@ -284,32 +292,36 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
   /// Why plan parameter k has no effect: its term is 0 by definition; the observables, among those that its derivative
   /// reads, that are 0 on every training row; or a branch never taken.
   RAFTER_COLD std::string why_dead(std::size_t k) const {
-    std::vector<bool> reads(plan_type::size);
-    bool constant = true;
-    bool of_steps = false;
+    std::vector<bool> reads(plan_type::size), zero(plan_type::size);
+    for (std::size_t i = 0; i < plan_type::size; ++i) {  // what is 0 whatever the row
+      const instruction& one = plan_type::tape.code[i];
+      const auto is_zero = [&](int operand) { return operand >= 0 && zero[static_cast<std::size_t>(operand)]; };
+      using enum operation;
+      zero[i] = (one.op == constant && one.value == 0.0) ||
+                (one.op == multiply && (is_zero(one.a) || is_zero(one.b))) ||
+                ((one.op == divide || one.op == negate || one.op == square_root || is_reduction(one.op)) &&
+                 is_zero(one.a)) ||
+                ((one.op == add || one.op == subtract || one.op == maximum || one.op == minimum) && is_zero(one.a) &&
+                 is_zero(one.b)) ||
+                (one.op == select && is_zero(one.b) && is_zero(one.c));
+    }
+    bool by_definition = true;
     std::vector<int> open;
     for (std::size_t which = 0; which < residuals; ++which) {
-      open.push_back(plan_type::tape.outputs[residuals + 1 + which * parameters_named + k]);
+      open.push_back(plan_type::tape.outputs[residuals + 2 + which * parameters_named + k]);
+      by_definition = by_definition && zero[static_cast<std::size_t>(open.back())];
     }
+    if (by_definition) return "its term of the model is 0 whatever the step";
     while (!open.empty()) {
       const auto i = static_cast<std::size_t>(open.back());
       open.pop_back();
       if (reads[i]) continue;
       reads[i] = true;
       const instruction& one = plan_type::tape.code[i];
-      constant = constant && one.op == operation::constant;
-      of_steps = of_steps || one.varies > level::deployment;
       for (const int operand : {one.a, one.b, one.c}) {
         if (operand >= 0) open.push_back(operand);
       }
     }
-    if (constant) return "no term of the model depends on it";
-    bool zero = true;
-    for (std::size_t which = 0; which < residuals; ++which) {
-      zero = zero && always_zero[static_cast<std::size_t>(
-                         plan_type::tape.outputs[residuals + 1 + which * parameters_named + k])];
-    }
-    if (zero || !of_steps) return "the term that it belongs to is 0 whatever the step";
     std::string zeros;
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const int order[] = {0, (name_if_zero<I>(reads, zeros), 0)...};  // a fold has at most 256 parts in clang
@@ -377,9 +389,9 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
         store(to + k * sums::tile_stride + free * pack_width, scaled<k>(value));
       } else if constexpr (k == residuals) {
         if constexpr (weighted) store(weights, value);
-      } else {
-        constexpr std::size_t which = (k - residuals - 1) / parameters_or_one;
-        constexpr std::size_t column = tile_column[(k - residuals - 1) % parameters_or_one];
+      } else if constexpr (k > residuals + 1) {
+        constexpr std::size_t which = (k - residuals - 2) / parameters_or_one;
+        constexpr std::size_t column = tile_column[(k - residuals - 2) % parameters_or_one];
         if constexpr (column < free) {
           store(to + which * sums::tile_stride + column * pack_width, scaled<which>(value));
         }
@@ -388,10 +400,10 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
   }
   RAFTER_ALWAYS_INLINE void fill(double* to, const slots_type& slots, std::size_t row, std::size_t end,
                                  const robust_loss& loss, double& beyond) const {
-    alignas(64) double weights[pack_width];
+    alignas(64) double weights[pack_width]{};
     evaluate_pack(slots, row, to, weights);
     const std::size_t count = std::min(pack_width, end - row);
-    if (weighted || loss.kind != loss_kind::linear) weigh(to, weighted ? weights : nullptr, count, loss, beyond);
+    if (weighted || loss.kind != loss_kind::linear) weigh(to, weights, count, loss, beyond);
     if (count < pack_width) [[unlikely]] {  // lanes of other rows, or of padding
       for (std::size_t column = 0; column < residuals * width; ++column) {
         for (std::size_t lane = count; lane < pack_width; ++lane) to[column * pack_width + lane] = 0.0;
@@ -426,38 +438,6 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     });
     return count;
   }
-
-  /// Instructions that are 0 by a constant 0 in them, unless something beside it is infinite.
-  static constexpr std::array<bool, plan_type::size> always_zero = [] {
-    std::array<bool, plan_type::size> zero{};
-    for (std::size_t i = 0; i < plan_type::size; ++i) {
-      const instruction& one = plan_type::tape.code[i];
-      const auto of = [&](int operand) { return operand >= 0 && zero[static_cast<std::size_t>(operand)]; };
-      switch (one.op) {
-        case operation::constant:
-          zero[i] = one.value == 0.0;
-          break;
-        case operation::multiply:
-          zero[i] = of(one.a) || of(one.b);
-          break;
-        case operation::divide:
-        case operation::negate:
-        case operation::reduce_sum:
-          zero[i] = of(one.a);
-          break;
-        case operation::add:
-        case operation::subtract:
-          zero[i] = of(one.a) && of(one.b);
-          break;
-        case operation::select:
-          zero[i] = of(one.b) && of(one.c);
-          break;
-        default:
-          break;
-      }
-    }
-    return zero;
-  }();
 
   template <std::size_t I> void name_if_zero(const std::vector<bool>& reads, std::string& zeros) const {
     constexpr const instruction& one = plan_type::tape.code[I];
@@ -624,8 +604,12 @@ template <class Model, class Objective> class nonlinear_predictor {
   template <class Schema>
   RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     using binding = detail::dataset_binding<Schema>;
-    using plan_type = plan<binding, Model>;
     if (rows.empty()) return;
+    using form = detail::nonlinear_form<Model, Objective>;
+    // The plan of the fit, unless these rows lack what only the objective reads.
+    constexpr bool as_fitted = form::template missing<binding>(typename form::residuals{}).empty();
+    using plan_type = typename detail::plan_to_predict<as_fitted, form, binding, Model>::type;
+    constexpr std::size_t model_output = as_fitted ? form::residual_count + 1 : 0;
     column_evaluation<plan_type, Schema> evaluation(data, rows);
     const std::vector<label_cell> cells = label_cells(data, rows, layout_.axes());
     std::vector<std::size_t> place;  // of a row among those asked for, when cells interleave
@@ -644,8 +628,9 @@ template <class Model, class Objective> class nonlinear_predictor {
             if (cells.size() > 1) next = place[range.begin];
             for (std::size_t row = range.begin; row < range.end; row += pack_width) {
               pack value{};
-              evaluation.template rows<pack>(slots, row,
-                                             [&](auto, pack computed) RAFTER_INLINE_LAMBDA { value = computed; });
+              evaluation.template rows<pack>(slots, row, [&](auto index, pack computed) RAFTER_INLINE_LAMBDA {
+                if constexpr (static_cast<std::size_t>(decltype(index)::value) == model_output) value = computed;
+              });
               const std::size_t count = std::min(pack_width, range.end - row);
               for (std::size_t lane = 0; lane < count; ++lane) out[next++] = value[lane];
             }
