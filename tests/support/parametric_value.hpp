@@ -6,7 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "rafter/expression/availability.hpp"
+#include "rafter/expression/evaluate.hpp"
+#include "rafter/step/record.hpp"
 
 namespace tiny {
 
