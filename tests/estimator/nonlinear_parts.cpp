@@ -113,4 +113,41 @@ TEST(NonlinearParts, SayMoreThanTheTotalAlone) {
   for (std::size_t j = 0; j < 2; ++j) EXPECT_LT(all[j].standard_error, 0.7 * total[j].standard_error);
 }
 
+// Logs know some times on some rows only.
+struct partly_measured {
+  static constexpr std::string_view name = "partly_measured";
+  using columns = column_list<prefill_tokens_t, decode_tokens_t, gpu_step_time_t, wall_time_t>;
+  using targets = column_list<gpu_step_time_t, wall_time_t>;
+  static constexpr bool lists_requests = false, partial_targets = true;
+  using deployment_type = rafter::deployment;
+};
+TEST(NonlinearParts, DoNotCountOnRowsThatWereNotMeasured) {
+  const auto rows = rows_of(60, 4, 0.2);
+  const auto make = [&](auto keep) {
+    dataset_builder<partly_measured> build("partly.csv");
+    build.add_deployment({});
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      build.begin_row(0, i + 2).set(prefill_tokens, rows[i].prefill).set(decode_tokens, rows[i].decode);
+      build.set(gpu_step_time, rows[i].total);
+      if (keep(i)) build.set(wall_time, 2.0 * rows[i].total);
+      build.end_row();
+    }
+    return build.finish();
+  };
+  constexpr bounded<"gap", 0.1_c, 1_c, 10_c> gap{};
+  using walled = objective::stacked<objective::log_ratio, objective::part_of_step<wall_time, gap * total_model>>;
+  const auto fitted =
+      nonlinear<total_model, walled>::fit(make([](std::size_t i) { return i % 3 == 1; }), row_set::all(60));
+  EXPECT_TRUE(fitted.summary().healthy);
+  EXPECT_EQ(fitted.solution().degrees_of_freedom, 60.0 + 20.0 - 3.0);
+  // The measured rows' walls are twice the step: the gap answers for the residuals of those rows.
+  double logs = 0;
+  for (std::size_t i = 1; i < 60; i += 3) {
+    const double model = fitted.parameter("gemm") * (rows[i].prefill + rows[i].decode) +
+                         fitted.parameter("attention") * rows[i].decode;
+    logs += std::log(2.0 * rows[i].total / model) / 20;
+  }
+  EXPECT_NEAR(std::log(fitted.parameter("gap")), logs, 1e-8);
+}
+
 }  // namespace

@@ -36,7 +36,7 @@ nonlinear_solution solution_with(const columns& jacobian, std::vector<double> at
   made.start_gram = made.gram;
   if (with_factor) {
     std::vector<double> rows((n + 1) * m, 0.0);  // the residual is 0
-    for (std::size_t j = 0; j < n; ++j) std::copy(jacobian[j].begin(), jacobian[j].end(), rows.begin() + j * m);
+    for (std::size_t j = 0; j < n; ++j) std::copy(jacobian[j].begin(), jacobian[j].end(), rows.data() + j * m);
     made.factor.assign((n + 1) * (n + 1), 0.0);
     dense::fold_rows(made.factor.data(), n + 1, rows.data(), m, m);
   }
