@@ -39,8 +39,9 @@ struct also_squared {
 };
 struct without_slope {
   static constexpr std::string_view name = "without_slope";
-  static double value(double x) { return x; }
+  static constexpr double value(double x) { return x; }
 };
+static_assert(without_slope::value(1.0) == 1.0 && without_slope::name.size() == 13);
 static_assert(curve_table<saturating> && curve_table<squared> && !curve_table<without_slope>);
 
 constexpr auto busy_curve = curve<saturating>(busy);
