@@ -178,11 +178,12 @@ std::vector<curve_point> mfu_points(std::span<const measured_gemm> gemms, flop_p
       throw curve_error(name() + " is in " + std::string(text_of(one.format)) + ", the first in " +
                         std::string(text_of(gemms.front().format)) + "; each has a peak of its own");
     }
-    points.push_back({std::invoke(against, one), one.mfu(peak)});
-    if (!(points.back().y <= 1.0)) {
-      throw curve_error(name() + " has the MFU " + std::to_string(points.back().y) +
+    const double reached = one.mfu(peak);
+    if (!(reached <= 1.0)) {
+      throw curve_error(name() + " has the MFU " + std::to_string(reached) +
                         "; above 1 the peak is not that of the device and format");
     }
+    points.push_back({std::invoke(against, one), reached});
   }
   return points;
 }
