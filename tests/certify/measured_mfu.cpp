@@ -45,13 +45,12 @@ template <class Mfu> double mape(const gemms& products, Mfu mfu) {
   }
   return 100.0 * sum / static_cast<double>(products.size());
 }
-/// The constant with the least mean |predicted/measured - 1| on the products, which is the weighted median of the MFU
-/// with weights 1/MFU: the best that a constant can do there.
+/// The constant with the least mean |predicted/measured - 1| on the products: the best that a constant can do there.
 double best_constant(const gemms& products) {
   std::vector<double> reached;
   for (const measured_gemm& one : products) reached.push_back(one.mfu(peak));
   std::sort(reached.begin(), reached.end());
-  // |mfu/c - 1| is convex in u = 1/c with kinks at u = 1/mfu and slopes ±mfu between them.
+  // Σ |mfu·u - 1| is convex in u = 1/c; its slope changes sign where the MFUs below c sum to half of all.
   double all = 0.0, below = 0.0;
   for (const double one : reached) all += one;
   for (const double one : reached) {
@@ -87,13 +86,20 @@ TEST(MeasuredMfu, PredictsProductsOfAModelItHasNotSeenBetterThanAnyConstant) {
     const double of_tokens = mape(held_out.products, [&](const auto& one) { return by_tokens.value(one.m); });
     const double of_intensity =
         mape(held_out.products, [&](const auto& one) { return by_intensity.value(one.intensity()); });
-    std::printf(
-        "%-26s %5zu products, MAPE %%: constant %.1f (%.2f), roofline with it %.1f, curve against FLOP %.1f, "
-        "tokens %.1f, intensity %.1f\n",
-        held_out.name.c_str(), held_out.products.size(), of_constant, constant, of_roofline, of_flop, of_tokens,
-        of_intensity);
-    EXPECT_LT(of_flop, of_constant) << held_out.name;
-    EXPECT_LT(of_intensity, of_roofline) << held_out.name;
+    const auto record = [&](const char* what, double value) {
+      RecordProperty(held_out.name + " MAPE % of " + what, std::to_string(value));
+    };
+    record("the constant", of_constant);
+    record("the roofline with it", of_roofline);
+    record("the curve against FLOP", of_flop);
+    record("the curve against tokens", of_tokens);
+    record("the curve against intensity", of_intensity);
+    // Seen: 52 to 68 % of the constant's error against FLOP, 46 to 69 % against tokens, 41 to 63 % against intensity; the
+    // last is 47 to 79 % of the roofline's.
+    EXPECT_LT(of_flop, 0.75 * of_constant) << held_out.name;
+    EXPECT_LT(of_tokens, 0.75 * of_constant) << held_out.name;
+    EXPECT_LT(of_intensity, 0.70 * of_constant) << held_out.name;
+    EXPECT_LT(of_intensity, 0.85 * of_roofline) << held_out.name;
   }
 }
 
@@ -112,9 +118,11 @@ TEST(MeasuredMfu, OfOneWeightMatrixPredictsTheNumbersOfTokensBetween) {
     const double constant = best_constant(seen);
     const double of_curve = mape(between, [&](const measured_gemm& one) { return curve.value(one.m); });
     const double of_constant = mape(between, [&](const measured_gemm&) { return constant; });
-    std::printf("%-26s [%g,%g]: %zu points, %zu products between, MAPE %%: constant %.1f, curve %.1f\n",
-                model.name.c_str(), first.k, first.n, curve.points().size(), between.size(), of_constant, of_curve);
-    EXPECT_LT(of_curve, of_constant) << model.name;
+    RecordProperty(model.name + " MAPE % of the curve between", std::to_string(of_curve));
+    RecordProperty(model.name + " MAPE % of the constant between", std::to_string(of_constant));
+    EXPECT_EQ(between.size(), 224U);
+    EXPECT_LT(of_curve, 10.0) << model.name;  // seen: 7.4 to 8.5
+    EXPECT_LT(of_curve, 0.6 * of_constant) << model.name;
   }
 }
 

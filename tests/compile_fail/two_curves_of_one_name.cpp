@@ -23,4 +23,4 @@ struct falling {
   static constexpr double slope(double) { return -1.0; }
 };
 constexpr auto x = magnitude(scheduled_tokens);
-static_assert(plan<as_written, decltype(curve<rising>(x) - curve<falling>(x))>::size == 4);
+static_assert(plan<as_written, decltype(curve<rising>(x) - curve<falling>(x))>::size == 6);
