@@ -34,7 +34,8 @@ template <int Twice, expression A, expression B> constexpr auto smooth_max(A a, 
     if constexpr (Twice % 2 == 0) {
       return pow<Twice / 2>(share);
     } else {
-      return pow<Twice / 2>(share) * sqrt(share);
+      // Where the smaller one is 0 the root has no derivative, and the product does: 0.
+      return select(share > constant<0, 0>{}, pow<Twice / 2>(share) * sqrt(share), constant<0, 0>{});
     }
   }();
   return max(a, b) * exp(log1p(powered) * (constant<2, 0>{} / constant<Twice, 0>{}));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -238,8 +239,8 @@ class parameter_layout {
   std::vector<std::size_t> fact_of_;              // of each place
 };
 
-/// What became of a parameter.
-enum class parameter_state { determined, undetermined, dead, at_lower_bound, at_upper_bound, held };
+/// What became of a parameter. `not_known`: the method had no derivatives, and does not say.
+enum class parameter_state { determined, undetermined, dead, at_lower_bound, at_upper_bound, held, not_known };
 
 constexpr std::string_view text_of(parameter_state state) {
   switch (state) {
@@ -255,6 +256,8 @@ constexpr std::string_view text_of(parameter_state state) {
       return "at upper bound";
     case parameter_state::held:
       return "held";
+    case parameter_state::not_known:
+      return "not known";
   }
   return "unknown";
 }
@@ -264,7 +267,7 @@ struct fitted_parameter {
   std::string name;
   std::string unit;
   double value = 0.0;
-  double standard_error = 0.0;  ///< 0 where held or at a bound, infinite where the rows do not determine it
+  double standard_error = 0.0;  ///< 0 where held or at a bound, infinite where undetermined, NaN where not known
   double lower = 0.0, upper = 0.0;
   parameter_state state = parameter_state::determined;
   std::string note;  ///< why it is dead
@@ -282,10 +285,12 @@ RAFTER_COLD inline std::vector<fitted_parameter> fitted_parameters(const paramet
     fitted_parameter one{.name = layout.name(j),
                          .unit = unit_of(fact),
                          .value = solution.parameters[j],
-                         .standard_error = j < solution.standard_errors.size() ? solution.standard_errors[j] : 0.0,
+                         .standard_error = j < solution.standard_errors.size()
+                                               ? solution.standard_errors[j]
+                                               : std::numeric_limits<double>::quiet_NaN(),
                          .lower = fact.lower,
                          .upper = fact.upper,
-                         .state = parameter_state::determined,
+                         .state = known.known ? parameter_state::determined : parameter_state::not_known,
                          .note = {}};
     for (const undetermined_combination& each : known.undetermined) {
       if (std::find(each.members.begin(), each.members.end(), j) != each.members.end()) {

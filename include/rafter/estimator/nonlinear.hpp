@@ -55,6 +55,7 @@ template <class Objective> constexpr robust_loss loss_of() {
 }
 template <class Objective> inline constexpr bool weights_rows = requires { Objective::weight(); };
 template <class Objective> inline constexpr bool balances = requires { Objective::balanced_axis; };
+template <class Objective> inline constexpr bool measures_parts = requires { typename Objective::measured_parts; };
 
 /// All that a nonlinear fit lowers together.
 template <class Model, class Objective> struct nonlinear_form {
@@ -160,9 +161,13 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
       }
     }
     for (label_cell& cell : cells_) cell.places = layout.places(data, cell.rows.ranges().front().begin);
+    if constexpr (measures_parts<Objective>) {
+      unmeasured_ = rows_without(data, rows, typename Objective::measured_parts{});
+    }
   }
 
   std::size_t rows() const override { return residuals * rows_ + layout_.prior_rows(); }
+  std::size_t observations() const override { return rows() - unmeasured_; }
   std::size_t parameters() const override { return layout_.size(); }
 
   RAFTER_HOT void accumulate(const double* at, const robust_loss& loss, double& cost, double* gradient,
@@ -247,7 +252,8 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     });
   }
 
-  /// @throws fit_error naming the first row whose residual or derivative is not finite at these parameters
+  /// @throws fit_error naming the first row whose residual or derivative is not finite at these parameters, or whose
+  /// weight is negative
   RAFTER_COLD void refuse_non_finite(const double* at) const {
     for (const label_cell& cell : cells_) {
       const std::array<double, parameters_named> values = local(cell, at);
@@ -261,14 +267,18 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
               evaluate_pack(slots, row, tile, weights);
               for (std::size_t k = 0; k < residuals * width + 1; ++k) {
                 const bool of_weight = k == residuals * width;
-                const double value = of_weight ? weights[0] : tile[k * pack_width];
-                if (std::isfinite(value)) continue;
+                const std::size_t column = (k + free) % width;  // the residual first: its derivatives follow it
+                const double value = of_weight ? weights[0] : tile[(k / width * width + column) * pack_width];
+                if (std::isfinite(value) && !(of_weight && value < 0.0)) continue;
                 std::string what = of_weight ? "the weight" : "the residual";
-                if (!of_weight && k % width < free) {
+                if (!of_weight && column < free) {
                   what = "the derivative by '" +
-                         std::string(plan_type::tape.parameters[free_parameters[k % width]].name) + "'";
+                         std::string(plan_type::tape.parameters[free_parameters[column]].name) + "'";
                 }
-                throw fit_error(what + " is " + (std::isnan(value) ? "not a number" : "infinite") +
+                throw fit_error(what + " is " +
+                                (std::isnan(value)   ? "not a number"
+                                 : std::isinf(value) ? "infinite"
+                                                     : "negative") +
                                 " at the start on row " + std::to_string(row) + " (" + data_.source() + ":" +
                                 std::to_string(data_.line(row)) + ")" +
                                 (data_.idle(row) ? "; the row has no tokens" : ""));
@@ -414,6 +424,21 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     }
   }
 
+  /// How many values of these measured parts there are not.
+  template <class... Parts>
+  RAFTER_COLD static std::size_t rows_without(const dataset<Schema>& data, const row_set& rows,
+                                              expression_list<Parts...>) {
+    using parts_plan = plan<dataset_binding<Schema>, Parts...>;
+    const column_evaluation<parts_plan, Schema> parts(data, rows);
+    std::size_t count = 0;
+    parts.for_each_run(rows, [&](const auto& slots, row_range range) {
+      for (std::size_t row = range.begin; row < range.end; ++row) {
+        parts.template rows<pack>(slots, row, [&](auto, pack value) { count += !(value[0] > 0.0); });
+      }
+    });
+    return count;
+  }
+
   template <std::size_t I> void name_if_zero(const std::vector<bool>& reads, std::string& zeros) const {
     constexpr const instruction& one = plan_type::tape.code[I];
     if constexpr (one.op == operation::leaf && one.varies == level::step) {
@@ -434,6 +459,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
   const parameter_layout& layout_;
   mutable evaluation evaluation_;  // what reductions gave at the parameters at hand
   std::size_t rows_;
+  std::size_t unmeasured_ = 0;  // residuals of parts that were not measured
   std::vector<label_cell> cells_;
 };
 
@@ -557,7 +583,9 @@ template <class Model, class Objective> class nonlinear_predictor {
   fit_summary summary() const {
     const bool healthy = solution_.converged();
     std::string status(text_of(solution_.status));
-    if (identifiability_.known && identifiability_.identifiable < identifiability_.parameters) {
+    if (!identifiability_.known) {
+      status += "; identifiability not known";
+    } else if (identifiability_.identifiable < identifiability_.parameters) {
       status += "; " + std::to_string(identifiability_.identifiable) + " of " +
                 std::to_string(identifiability_.parameters) + " parameters identifiable";
     }
@@ -576,6 +604,7 @@ template <class Model, class Objective> class nonlinear_predictor {
   template <class Schema>
   RAFTER_HOT void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     using binding = detail::dataset_binding<Schema>;
+    if (rows.empty()) return;
     using form = detail::nonlinear_form<Model, Objective>;
     // The plan of the fit, unless these rows lack what only the objective reads.
     constexpr bool as_fitted = form::template missing<binding>(typename form::residuals{}).empty();

@@ -113,11 +113,13 @@ template <residual_objective Base, class... Parts> struct stacked : Base {
     return expression_list<std::remove_cvref_t<decltype(Base::residual(model, target))>,
                            std::remove_cvref_t<decltype(part_residual<Parts>())>...>{};
   }
+  /// What is measured apart, for counting the rows on which it was.
+  using measured_parts = expression_list<std::remove_cvref_t<decltype(Parts::part())>...>;
   static constexpr std::array<double, 1 + sizeof...(Parts)> root_weights{1.0, Parts::root_weight...};
 
  private:
   template <class Part> static constexpr auto part_residual() {
-    return log(ratio(Part::model(), Part::part(), detail::one));
+    return log(select(magnitude(Part::part()) > constant<0, 0>{}, Part::model() / Part::part(), detail::one));
   }
 };
 

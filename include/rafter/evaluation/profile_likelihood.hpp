@@ -138,7 +138,7 @@ RAFTER_COLD inline profile_interval profile_interval_of(const profiled_problem& 
     found.value = best.parameters[j];
     double freedom = best.degrees_of_freedom;
     if (best.gram.empty()) {  // a method without derivatives does not count
-      freedom = static_cast<double>(problem.model.rows());
+      freedom = static_cast<double>(problem.model.observations());
       for (std::size_t i = 0; i < best.parameters.size(); ++i) {
         freedom -= problem.bounds.low(i) != problem.bounds.high(i) ? 1.0 : 0.0;
       }

@@ -81,27 +81,49 @@ RAFTER_NUMERICS_FUNCTION std::size_t rank_of(const std::vector<double>& gram, co
   return spectrum_of(gram, {}, counted, 0).rank;
 }
 
-/// Reduces vectors (columns of `basis`, q × k) to one pivot each, so that directions that concern few parameters show.
-RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std::size_t q, std::size_t k) {
-  std::vector<bool> used(q, false);
-  for (std::size_t c = 0; c < k; ++c) {
-    // The largest entry of the columns that have no pivot yet.
-    std::size_t row = 0, column = c;
+/// For each of k orthonormal directions (columns of `v`, q × k) an entry that it is told by: those that lie in the
+/// directions most, one after the other, the first of equal ones. It depends on the space alone and not on the
+/// directions that happen to span it, so that every path and compiler tells the same.
+RAFTER_NUMERICS_FUNCTION std::vector<std::size_t> pivots_of(const double* v, std::size_t q, std::size_t k) {
+  std::vector<double> row(q * k);
+  for (std::size_t i = 0; i < q; ++i) {
+    for (std::size_t c = 0; c < k; ++c) row[i * k + c] = v[c * q + i];
+  }
+  std::vector<std::size_t> pivots;
+  while (pivots.size() < k) {
+    std::size_t best = 0;
     double most = -1.0;
-    for (std::size_t j = c; j < k; ++j) {
-      double norm = 0.0;
-      for (std::size_t i = 0; i < q; ++i) norm = std::max(norm, std::abs(basis[j * q + i]));
-      for (std::size_t i = 0; i < q; ++i) {
-        const double value = norm > 0.0 ? std::abs(basis[j * q + i]) / norm : 0.0;
-        if (!used[i] && value > most) {
-          most = value;
-          row = i;
-          column = j;
-        }
+    for (std::size_t i = 0; i < q; ++i) {
+      const double length = dense::detail::norm(row.data() + i * k, k);
+      if (length > most * (1.0 + 1e-4)) {
+        most = length;
+        best = i;
       }
     }
+    pivots.push_back(best);
+    std::vector<double> along(row.begin() + static_cast<std::ptrdiff_t>(best * k),
+                              row.begin() + static_cast<std::ptrdiff_t>((best + 1) * k));
+    for (double& value : along) value /= most;
+    for (std::size_t i = 0; i < q && most > 0.0; ++i) {
+      const double part = dense::detail::dot(row.data() + i * k, along.data(), k);
+      for (std::size_t c = 0; c < k; ++c) row[i * k + c] -= part * along[c];
+    }
+  }
+  return pivots;
+}
+
+/// Reduces vectors (columns of `basis`, q × k) to one pivot each, so that directions that concern few parameters show.
+/// @param effect  q, what a unit of each entry does to the residuals; parameters differ in units, this does not
+RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std::size_t q, std::size_t k,
+                                                const std::vector<std::size_t>& pivots,
+                                                const std::vector<double>& effect) {
+  for (std::size_t c = 0; c < k; ++c) {
+    const std::size_t row = pivots[c];
+    std::size_t column = c;
+    for (std::size_t j = c; j < k; ++j) {
+      if (std::abs(basis[j * q + row]) > std::abs(basis[column * q + row])) column = j;
+    }
     for (std::size_t i = 0; i < q; ++i) std::swap(basis[c * q + i], basis[column * q + i]);
-    used[row] = true;
     const double pivot = basis[c * q + row];
     if (pivot == 0.0) continue;
     for (std::size_t i = 0; i < q; ++i) basis[c * q + i] /= pivot;
@@ -112,24 +134,28 @@ RAFTER_NUMERICS_FUNCTION void reduce_directions(std::vector<double>& basis, std:
     }
   }
   for (std::size_t j = 0; j < k; ++j) {
-    double most = 0.0;
-    for (std::size_t i = 0; i < q; ++i) most = std::max(most, std::abs(basis[j * q + i]));
-    for (std::size_t i = 0; i < q && most > 0.0; ++i) {
+    double strongest = 0.0;
+    for (std::size_t i = 0; i < q; ++i) strongest = std::max(strongest, std::abs(basis[j * q + i]) * effect[i]);
+    for (std::size_t i = 0; i < q; ++i) {
       double& value = basis[j * q + i];
-      value /= most;
-      if (std::abs(value) < 1e-2) value = 0.0;
+      if (std::abs(value) * effect[i] < 1e-2 * strongest) value = 0.0;
     }
   }
 }
 
-/// Entries that are no simple ratio (a multiple of 1/2, 1/3 or 1/4).
-RAFTER_NUMERICS_FUNCTION std::size_t odd_entries(const double* direction, std::size_t q) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < q; ++i) {
-    const double twelfths = 12.0 * direction[i];
-    count += std::abs(twelfths - std::round(twelfths)) > 1e-3;
+/// Divides by the largest magnitude. @returns how many entries are no simple ratio then (a multiple of 1/2, 1/3 or 1/4);
+/// more than there are where one is not finite
+RAFTER_NUMERICS_FUNCTION std::size_t normalise(std::vector<double>& exponents) {
+  double most = 0.0;
+  for (const double value : exponents) most = std::max(most, std::abs(value));
+  if (!std::isfinite(most)) return exponents.size() + 1;
+  std::size_t odd = 0;
+  for (double& value : exponents) {
+    value /= most;
+    const double twelfths = std::abs(12.0 * value);
+    odd += twelfths < 0.5 || std::abs(twelfths - std::round(twelfths)) > 1e-3;
   }
-  return count;
+  return odd;
 }
 
 }  // namespace rafter::detail
@@ -163,36 +189,25 @@ RAFTER_NUMERICS_FUNCTION identifiability identify(const nonlinear_solution& solu
   const std::size_t q = at.live.size();
   const std::size_t free = q - at.rank;
   if (free == 0) return found;
-  // The same directions by logarithms and in the parameters' own units; the simpler telling is kept.
-  std::vector<double> natural(q * free), logarithmic(q * free);
-  bool positive = true;
+  std::vector<double> moved(q * free);
   for (std::size_t k = 0; k < free; ++k) {
-    for (std::size_t i = 0; i < q; ++i) {
-      const double moved = at.v[(at.rank + k) * q + i] / at.length[i];
-      natural[k * q + i] = moved;
-      logarithmic[k * q + i] = moved / solution.parameters[at.live[i]];
-      positive = positive && solution.parameters[at.live[i]] != 0.0;
-    }
+    for (std::size_t i = 0; i < q; ++i) moved[k * q + i] = at.v[(at.rank + k) * q + i] / at.length[i];
   }
-  detail::reduce_directions(natural, q, free);
-  if (positive) detail::reduce_directions(logarithmic, q, free);
-  const auto weight = [&](const std::vector<double>& of) {
-    std::size_t members = 0;
-    for (const double value : of) members += value != 0.0;
-    for (std::size_t k = 0; k < free; ++k) members += 4 * detail::odd_entries(of.data() + k * q, q);
-    return members;
-  };
-  const bool by_logarithm = positive && weight(logarithmic) <= weight(natural);
-  const std::vector<double>& chosen = by_logarithm ? logarithmic : natural;
+  detail::reduce_directions(moved, q, free, detail::pivots_of(at.v.data() + at.rank * q, q, free), at.length);
   for (std::size_t k = 0; k < free; ++k) {
-    undetermined_combination one;
-    one.by_logarithm = by_logarithm;
+    // By logarithms and in the parameters' own units; the simpler telling is kept.
+    undetermined_combination natural{.members = {}, .exponents = {}, .by_logarithm = false}, logarithmic;
     for (std::size_t i = 0; i < q; ++i) {
-      if (chosen[k * q + i] == 0.0) continue;
-      one.members.push_back(at.live[i]);
-      one.exponents.push_back(chosen[k * q + i]);
+      const double by = moved[k * q + i];
+      if (by == 0.0) continue;
+      natural.members.push_back(at.live[i]);
+      natural.exponents.push_back(by);
+      logarithmic.exponents.push_back(by / solution.parameters[at.live[i]]);
     }
-    found.undetermined.push_back(std::move(one));
+    logarithmic.members = natural.members;
+    const std::size_t odd = detail::normalise(natural.exponents);
+    const bool by_logarithm = detail::normalise(logarithmic.exponents) <= odd;  // false where a parameter is 0
+    found.undetermined.push_back(by_logarithm ? std::move(logarithmic) : std::move(natural));
   }
   std::sort(found.undetermined.begin(), found.undetermined.end(),
             [](const auto& a, const auto& b) { return a.members < b.members; });

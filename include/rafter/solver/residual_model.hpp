@@ -86,6 +86,8 @@ class residual_model {
 
   virtual ~residual_model() = default;
   virtual std::size_t rows() const = 0;
+  /// Rows that measure something, those that count in the degrees of freedom; the others are 0 whatever the parameters.
+  virtual std::size_t observations() const { return rows(); }
   virtual std::size_t parameters() const = 0;
   /// @param at  `parameters()` values
   virtual void for_each_block(const double* at, block_visitor visit) const = 0;

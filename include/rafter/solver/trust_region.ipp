@@ -534,7 +534,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::describe(trust_region_point& poi
     if (!(point.length[j] > 0.0)) result.dead_parameters.push_back(j);
   }
   const std::size_t q = live.size();
-  const std::size_t m = model.rows();
+  const std::size_t m = model.observations();
   std::vector<double> sigma(q), v(q * q);
   double least = rounding * static_cast<double>(std::max(m, n));
   if (point.factor.empty()) {
