@@ -385,7 +385,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     alignas(64) double weights[pack_width];
     evaluate_pack(slots, row, to, weights);
     const std::size_t count = std::min(pack_width, end - row);
-    if (weighted || loss.kind != loss_kind::linear) weigh(to, weights, count, loss, beyond);
+    if (weighted || loss.kind != loss_kind::linear) weigh(to, weighted ? weights : nullptr, count, loss, beyond);
     if (count < pack_width) [[unlikely]] {  // lanes of other rows, or of padding
       for (std::size_t column = 0; column < residuals * width; ++column) {
         for (std::size_t lane = count; lane < pack_width; ++lane) to[column * pack_width + lane] = 0.0;
