@@ -67,7 +67,8 @@ int main() {
         row_set::where(data.size(), [&](std::size_t row) { return newcomer.contains(row) && ++seen > known; });
     const holdout split{test.complement(data.size()), test};
     table.add({std::to_string(known), error_of<one_for_all>(data, split),
-               known == 0 ? "nothing fitted" : error_of<separate>(data, split), error_of<pooled_models>(data, split)});
+               known == 0 ? "nothing fitted" : error_of<separate>(data, split),
+               error_of<pooled_models>(data, split)});
   }
   std::cout << table.plain() << "\n"
             << parameter_inference(pooled_models::fit(data, row_set::all(data.size()))) << "\n"

@@ -686,8 +686,21 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
   static std::string name() {
     std::size_t fitted = 0;
     for (const parameter_fact& one : facts) fitted += !one.fixed();
-    std::string text = std::to_string(fitted) + (fitted == 1 ? " parameter, " : " parameters, ");
-    text += Objective::name;
+    std::string text = std::to_string(fitted) + (fitted == 1 ? " parameter" : " parameters");
+    for (std::size_t axis = 0; axis < group_axes; ++axis) {
+      const std::string_view label = name_of(static_cast<group>(axis));
+      std::size_t alone = 0, pooled = 0;
+      for (const parameter_fact& one : facts) {
+        if (one.axis != label || one.fixed()) continue;
+        ++(one.pooling > 0.0 ? pooled : alone);
+      }
+      const auto tell = [&](std::size_t count, const char* how) {
+        if (count > 0) text += ", " + std::to_string(count) + " of them per " + std::string(label) + how;
+      };
+      tell(alone, "");
+      tell(pooled, ", pooled");
+    }
+    text += ", " + std::string(Objective::name);
     if constexpr (requires { Objective::root_weights; }) {
       text += " with " + std::to_string(Objective::root_weights.size() - 1) + " measured parts";
     }
