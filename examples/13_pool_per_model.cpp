@@ -61,7 +61,8 @@ int main() {
   const row_set newcomer = data.groups(group::model).rows_of(3);
   std::cout << "mixtral-8x7b: MAPE % of its steps when all other models and so many of its steps are known\n";
   text_table table({"known", "global", "separate", "pooled"});
-  for (const std::size_t known : {0, 4, 16, 64, 256}) {
+  constexpr std::size_t sizes[] = {0, 4, 16, 64, 256};
+  for (const std::size_t known : sizes) {
     std::size_t seen = 0;
     const row_set test =
         row_set::where(data.size(), [&](std::size_t row) { return newcomer.contains(row) && ++seen > known; });

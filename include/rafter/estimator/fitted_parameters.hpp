@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -239,7 +240,15 @@ class parameter_layout {
 };
 
 /// What became of a parameter.
-enum class parameter_state { determined, undetermined, dead, at_lower_bound, at_upper_bound, held };
+enum class parameter_state {
+  determined,
+  undetermined,
+  dead,
+  at_lower_bound,
+  at_upper_bound,
+  held,
+  unknown,  ///< fitted without derivatives: what the rows say of it is not known
+};
 
 constexpr std::string_view text_of(parameter_state state) {
   switch (state) {
@@ -255,8 +264,10 @@ constexpr std::string_view text_of(parameter_state state) {
       return "at upper bound";
     case parameter_state::held:
       return "held";
+    case parameter_state::unknown:
+      break;
   }
-  return "unknown";
+  return "not known";
 }
 
 /// One parameter of a fit, for reports. Numbers are in base units.
@@ -264,7 +275,7 @@ struct fitted_parameter {
   std::string name;
   std::string unit;
   double value = 0.0;
-  double standard_error = 0.0;  ///< 0 where held or at a bound, infinite where the rows do not determine it
+  double standard_error = 0.0;  ///< 0: held or at a bound; infinite: not determined by the rows; NaN: not known
   double lower = 0.0, upper = 0.0;
   parameter_state state = parameter_state::determined;
   std::string note;  ///< why it is dead
@@ -282,10 +293,12 @@ RAFTER_COLD inline std::vector<fitted_parameter> fitted_parameters(const paramet
     fitted_parameter one{.name = layout.name(j),
                          .unit = unit_of(fact),
                          .value = solution.parameters[j],
-                         .standard_error = j < solution.standard_errors.size() ? solution.standard_errors[j] : 0.0,
+                         .standard_error = j < solution.standard_errors.size()
+                                               ? solution.standard_errors[j]
+                                               : std::numeric_limits<double>::quiet_NaN(),
                          .lower = fact.lower,
                          .upper = fact.upper,
-                         .state = parameter_state::determined,
+                         .state = known.known ? parameter_state::determined : parameter_state::unknown,
                          .note = {}};
     for (const undetermined_combination& each : known.undetermined) {
       if (std::find(each.members.begin(), each.members.end(), j) != each.members.end()) {
@@ -294,6 +307,7 @@ RAFTER_COLD inline std::vector<fitted_parameter> fitted_parameters(const paramet
     }
     if (j < solution.active_mask.size() && solution.active_mask[j] != 0) {
       one.state = solution.active_mask[j] < 0 ? parameter_state::at_lower_bound : parameter_state::at_upper_bound;
+      if (!known.known) one.standard_error = 0.0;
     }
     const auto dead = std::find(known.dead.begin(), known.dead.end(), j);
     if (dead != known.dead.end()) {

@@ -204,7 +204,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
               for (std::size_t which = 0; which < residuals; ++which) {
                 for (std::size_t i = 0; i < count; i += pack_width) {
                   alignas(64) double tile[residuals * sums::tile_stride];
-                  alignas(64) double weights[pack_width];
+                  alignas(64) double weights[pack_width]{};
                   evaluate_pack(slots, from + i, tile, weights);
                   const double* of = tile + which * sums::tile_stride;
                   std::copy_n(of + free * pack_width, pack_width, residual.data() + i);
@@ -271,8 +271,8 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     }
   }
 
-  /// Why plan parameter k has no effect: its term is 0 by definition; the observables, among those that its derivative
-  /// reads, that are 0 on every training row; or a branch never taken.
+  /// Why plan parameter k has no effect: its term is 0 by definition; nothing but conditions reads it; the observables,
+  /// among those that its derivative reads, that are 0 on every training row; or a branch never taken.
   RAFTER_COLD std::string why_dead(std::size_t k) const {
     std::vector<bool> reads(plan_type::size), zero(plan_type::size);
     for (std::size_t i = 0; i < plan_type::size; ++i) {  // what is 0 whatever the row
@@ -293,7 +293,24 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
       open.push_back(plan_type::tape.outputs[residuals + 1 + which * parameters_named + k]);
       by_definition = by_definition && zero[static_cast<std::size_t>(open.back())];
     }
-    if (by_definition) return "its term of the model is 0 whatever the step";
+    if (by_definition) {
+      std::vector<int> from(plan_type::tape.outputs.begin(), plan_type::tape.outputs.begin() + residuals);
+      std::vector<bool> seen(plan_type::size);
+      while (!from.empty()) {
+        const auto i = static_cast<std::size_t>(from.back());
+        from.pop_back();
+        if (seen[i] || zero[i]) continue;
+        seen[i] = true;
+        const instruction& one = plan_type::tape.code[i];
+        if (one.op == operation::parameter && static_cast<std::size_t>(one.leaf) == k) {
+          return "only conditions or ceil read it, so it has no derivative; fit it by a method without derivatives";
+        }
+        for (const int operand : {one.a, one.b, one.c}) {
+          if (operand >= 0) from.push_back(operand);
+        }
+      }
+      return "its term of the model is 0 whatever the step";
+    }
     while (!open.empty()) {
       const auto i = static_cast<std::size_t>(open.back());
       open.pop_back();
@@ -382,10 +399,10 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
   }
   RAFTER_ALWAYS_INLINE void fill(double* to, const slots_type& slots, std::size_t row, std::size_t end,
                                  const robust_loss& loss, double& beyond) const {
-    alignas(64) double weights[pack_width];
+    alignas(64) double weights[pack_width]{};
     evaluate_pack(slots, row, to, weights);
     const std::size_t count = std::min(pack_width, end - row);
-    if (weighted || loss.kind != loss_kind::linear) weigh(to, weighted ? weights : nullptr, count, loss, beyond);
+    if (weighted || loss.kind != loss_kind::linear) weigh(to, weights, count, loss, beyond);
     if (count < pack_width) [[unlikely]] {  // lanes of other rows, or of padding
       for (std::size_t column = 0; column < residuals * width; ++column) {
         for (std::size_t lane = count; lane < pack_width; ++lane) to[column * pack_width + lane] = 0.0;

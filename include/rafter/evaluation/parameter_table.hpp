@@ -26,7 +26,8 @@ struct parameter_stability {
   std::string name;
   std::string unit;
   std::size_t folds = 0;  ///< that have it; a parameter per label has a value only where its label is trained on
-  std::size_t determined = 0, at_bound = 0, undetermined = 0, dead = 0, held = 0;  ///< these add up to `folds`
+  /// These add up to `folds`. Unknown: fitted without derivatives.
+  std::size_t determined = 0, at_bound = 0, undetermined = 0, dead = 0, held = 0, unknown = 0;
   /// Over the folds whose rows have a say (determined or at a bound; all folds where it is held): mean, deviation (of
   /// a sample: n − 1), coefficient of variation = deviation / |mean|, smallest and largest value.
   double mean = 0.0, deviation = 0.0, variation = 0.0, smallest = 0.0, largest = 0.0;
@@ -55,6 +56,7 @@ struct parameter_stability {
     add("at a bound", at_bound);
     add("not determined", undetermined);
     add("no effect", dead);
+    add("not known", unknown);
     if (held > 0) text = "held";
     return text;
   }
@@ -83,6 +85,7 @@ RAFTER_COLD inline std::vector<parameter_stability> stability_of(const predictor
       to.undetermined += each.state == parameter_state::undetermined;
       to.dead += each.state == parameter_state::dead;
       to.held += each.state == parameter_state::held;
+      to.unknown += each.state == parameter_state::unknown;
       if (each.state == parameter_state::dead && to.note.empty()) to.note = each.note;
       if (each.state != parameter_state::dead && each.state != parameter_state::undetermined) {
         values[index].push_back(each.value);
