@@ -52,7 +52,7 @@ TEST(NonlinearUnknown, WithoutDerivativesNothingIsCalledDetermined) {
   const parameter_inference table(fitted);
   ASSERT_EQ(table.rows().size(), 3u);
   for (const parameter_row& one : table.rows()) {
-    EXPECT_EQ(one.parameter.state, parameter_state::unknown);
+    EXPECT_EQ(one.parameter.state, parameter_state::not_known);
     EXPECT_TRUE(std::isnan(one.parameter.standard_error));
     EXPECT_TRUE(std::isnan(one.low) && std::isnan(one.high));
   }
@@ -63,7 +63,7 @@ TEST(NonlinearUnknown, WithoutDerivativesNothingIsCalledDetermined) {
     result.folds.push_back(
         {.held_out = "", .fit = {}, .errors = {}, .parameters = fitted.parameters(), .findings = {}});
   const parameter_stability base_over_folds = stability_of(result).front();
-  EXPECT_EQ(base_over_folds.unknown, 2u);
+  EXPECT_EQ(base_over_folds.not_known, 2u);
   EXPECT_EQ(base_over_folds.verdict(), "-");
   EXPECT_EQ(base_over_folds.states(), "not known in all 2");
   EXPECT_EQ(base_over_folds.mean, fitted.parameter("base"));

@@ -236,7 +236,7 @@ class parameter_inference {
           boost::math::quantile(boost::math::complement(distribution, 0.5 * (1.0 - confidence_))) * error;
       one.low = one.parameter.value - half;
       one.high = one.parameter.value + half;
-    } else if (one.parameter.state == parameter_state::held || one.parameter.state == parameter_state::unknown ||
+    } else if (one.parameter.state == parameter_state::held || one.parameter.state == parameter_state::not_known ||
                one.parameter.state == parameter_state::at_lower_bound ||
                one.parameter.state == parameter_state::at_upper_bound) {
       one.low = one.high = std::numeric_limits<double>::quiet_NaN();
