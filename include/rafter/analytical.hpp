@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rafter/analytical/corrected.hpp"
+#include "rafter/analytical/curve_points.hpp"
 #include "rafter/analytical/deployment.hpp"
 #include "rafter/analytical/kernel_models.hpp"
 #include "rafter/analytical/pool_state.hpp"

@@ -259,7 +259,7 @@ constexpr std::string_view text_of(parameter_state state) {
     case parameter_state::not_known:
       return "not known";
   }
-  return "unknown";
+  return "not known";
 }
 
 /// One parameter of a fit, for reports. Numbers are in base units.
@@ -299,6 +299,7 @@ RAFTER_COLD inline std::vector<fitted_parameter> fitted_parameters(const paramet
     }
     if (j < solution.active_mask.size() && solution.active_mask[j] != 0) {
       one.state = solution.active_mask[j] < 0 ? parameter_state::at_lower_bound : parameter_state::at_upper_bound;
+      if (!known.known) one.standard_error = 0.0;
     }
     const auto dead = std::find(known.dead.begin(), known.dead.end(), j);
     if (dead != known.dead.end()) {

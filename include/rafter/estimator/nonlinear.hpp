@@ -289,8 +289,8 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     }
   }
 
-  /// Why plan parameter k has no effect: its term is 0 by definition; the observables, among those that its derivative
-  /// reads, that are 0 on every training row; or a branch never taken.
+  /// Why plan parameter k has no effect: its term is 0 by definition; nothing but conditions reads it; the observables,
+  /// among those that its derivative reads, that are 0 on every training row; or a branch never taken.
   RAFTER_COLD std::string why_dead(std::size_t k) const {
     std::vector<bool> reads(plan_type::size), zero(plan_type::size);
     for (std::size_t i = 0; i < plan_type::size; ++i) {  // what is 0 whatever the row
@@ -311,7 +311,24 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
       open.push_back(plan_type::tape.outputs[residuals + 2 + which * parameters_named + k]);
       by_definition = by_definition && zero[static_cast<std::size_t>(open.back())];
     }
-    if (by_definition) return "its term of the model is 0 whatever the step";
+    if (by_definition) {
+      std::vector<int> from(plan_type::tape.outputs.begin(), plan_type::tape.outputs.begin() + residuals);
+      std::vector<bool> seen(plan_type::size);
+      while (!from.empty()) {
+        const auto i = static_cast<std::size_t>(from.back());
+        from.pop_back();
+        if (seen[i] || zero[i]) continue;
+        seen[i] = true;
+        const instruction& one = plan_type::tape.code[i];
+        if (one.op == operation::parameter && static_cast<std::size_t>(one.leaf) == k) {
+          return "only conditions or ceil read it, so it has no derivative; fit it by a method without derivatives";
+        }
+        for (const int operand : {one.a, one.b, one.c}) {
+          if (operand >= 0) from.push_back(operand);
+        }
+      }
+      return "its term of the model is 0 whatever the step";
+    }
     while (!open.empty()) {
       const auto i = static_cast<std::size_t>(open.back());
       open.pop_back();
@@ -728,8 +745,21 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
   static std::string name() {
     std::size_t fitted = 0;
     for (const parameter_fact& one : facts) fitted += !one.fixed();
-    std::string text = std::to_string(fitted) + (fitted == 1 ? " parameter, " : " parameters, ");
-    text += Objective::name;
+    std::string text = std::to_string(fitted) + (fitted == 1 ? " parameter" : " parameters");
+    for (std::size_t axis = 0; axis < group_axes; ++axis) {
+      const std::string_view label = name_of(static_cast<group>(axis));
+      std::size_t alone = 0, pooled = 0;
+      for (const parameter_fact& one : facts) {
+        if (one.axis != label || one.fixed()) continue;
+        ++(one.pooling > 0.0 ? pooled : alone);
+      }
+      const auto tell = [&](std::size_t count, const char* how) {
+        if (count > 0) text += ", " + std::to_string(count) + " of them per " + std::string(label) + how;
+      };
+      tell(alone, "");
+      tell(pooled, ", pooled");
+    }
+    text += ", " + std::string(Objective::name);
     if constexpr (requires { Objective::root_weights; }) {
       text += " with " + std::to_string(Objective::root_weights.size() - 1) + " measured parts";
     }

@@ -167,7 +167,8 @@ class coefficient_table {
 /// What a fit says of one parameter of a parametric model.
 struct parameter_row {
   fitted_parameter parameter;
-  /// Confidence interval: without ends where the rows say nothing, NaN where it does not apply (held, at a bound).
+  /// Confidence interval: without ends where the rows say nothing, NaN where there is none (held, at a bound, fitted
+  /// without derivatives).
   double low = 0.0, high = 0.0;
 };
 
@@ -235,7 +236,7 @@ class parameter_inference {
           boost::math::quantile(boost::math::complement(distribution, 0.5 * (1.0 - confidence_))) * error;
       one.low = one.parameter.value - half;
       one.high = one.parameter.value + half;
-    } else if (one.parameter.state == parameter_state::held ||
+    } else if (one.parameter.state == parameter_state::held || one.parameter.state == parameter_state::not_known ||
                one.parameter.state == parameter_state::at_lower_bound ||
                one.parameter.state == parameter_state::at_upper_bound) {
       one.low = one.high = std::numeric_limits<double>::quiet_NaN();

@@ -198,11 +198,15 @@ inline efficiency_report efficiency_of(const evaluation_report& report) {
   return found;
 }
 inline text_table efficiency_table(const efficiency_report& found) {
-  text_table table({"<predictor", "identifiable", "parameters", "mean MAPE %", "worst MAPE %", "% per parameter",
-                    "against " + found.reference});
+  const bool known = !found.baseline.empty();  // else nothing can be said per parameter
+  std::vector<std::string> header{"<predictor", "identifiable", "parameters", "mean MAPE %", "worst MAPE %"};
+  if (known) header.insert(header.end(), {"% per parameter", "against " + found.reference});
+  text_table table(header);
   for (const efficiency_row& one : found.rows) {
-    table.add({one.predictor, std::to_string(one.identifiable), std::to_string(one.parameters),
-               percent(one.mean_mape), percent(one.worst_mape), percent(one.per_parameter), number(one.ratio, 2)});
+    std::vector<std::string> cells{one.predictor, std::to_string(one.identifiable), std::to_string(one.parameters),
+                                   percent(one.mean_mape), percent(one.worst_mape)};
+    if (known) cells.insert(cells.end(), {percent(one.per_parameter), number(one.ratio, 2)});
+    table.add(cells);
   }
   return table;
 }

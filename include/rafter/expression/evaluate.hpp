@@ -76,6 +76,17 @@ template <operation Op, int Detail, class V> RAFTER_ALWAYS_INLINE constexpr V ap
   }
 }
 
+/// A function of one number, on each lane.
+template <class V> RAFTER_ALWAYS_INLINE constexpr V on_each_lane(double (*function)(double), V x) {
+  if constexpr (is_pack<V>) {
+    V result{};
+    for (std::size_t lane = 0; lane < pack_width; ++lane) result[lane] = function(x[lane]);
+    return result;
+  } else {
+    return function(x);
+  }
+}
+
 /// The state of one reduction while the requests of a step go by.
 template <operation Op> struct accumulator {
   double first = 0.0;
@@ -216,7 +227,8 @@ template <class Plan> struct executor {
     }
   }
   static constexpr bool costly(operation op) {
-    return op == operation::exponential || op == operation::logarithm || op == operation::logarithm_1p;
+    return op == operation::exponential || op == operation::logarithm || op == operation::logarithm_1p ||
+           op == operation::curve || op == operation::curve_slope;
   }
 
   /// Executes instruction I, which is no leaf. A select keeps one branch and computes both, but a costly function in a
@@ -228,8 +240,14 @@ template <class Plan> struct executor {
         if ((operand<double, by.condition>(slots, nullptr) != 0.0) != by.holds) return V{};
       }
     }
-    return apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values), operand<V, at<I>.b>(slots, values),
-                                            operand<V, at<I>.c>(slots, values));
+    if constexpr (at<I>.op == operation::curve || at<I>.op == operation::curve_slope) {
+      constexpr const curve_fact& table = tape.curves[static_cast<std::size_t>(at<I>.detail)];
+      constexpr auto function = at<I>.op == operation::curve ? table.value : table.slope;
+      return on_each_lane(function, operand<V, at<I>.a>(slots, values));
+    } else {
+      return apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values), operand<V, at<I>.b>(slots, values),
+                                              operand<V, at<I>.c>(slots, values));
+    }
   }
 
   // -- deployment level: once per deployment and parameter vector ------------------------------------------------

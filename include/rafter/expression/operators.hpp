@@ -152,6 +152,16 @@ template <expression A> constexpr auto ceil(A) {
   return node<operation::round_up, A>{};
 }
 
+/// A function that the program brings along, of a pure number: `curve<gemm_mfu>(magnitude(work.flops))`. The result is
+/// a pure number. Differentiated by the table's slope; the slope's own slope counts as 0.
+template <class Table, expression A> constexpr auto curve(A) {
+  static_assert(curve_table<Table>,
+                "rafter: curve<Table>(x) takes a type with `static constexpr std::string_view name`, "
+                "`static double value(double)` and `static double slope(double)`");
+  detail::require_dimensionless<A>();
+  return curve_node<Table, A>{};
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Conditions: 1 where they hold, else 0
 // ---------------------------------------------------------------------------------------------------------------

@@ -193,6 +193,9 @@ template <class F, operation Op, class... Es> constexpr auto rewritten_node(F fu
 template <class F, int Exponent, class E> constexpr auto rewritten_node(F function, power_node<Exponent, E>) {
   return power_node<Exponent, std::remove_cvref_t<decltype(rewritten(function, E{}))>>{};
 }
+template <class F, class Table, class E> constexpr auto rewritten_node(F function, curve_node<Table, E>) {
+  return curve_node<Table, std::remove_cvref_t<decltype(rewritten(function, E{}))>>{};
+}
 template <class F, dimension D, level L, class E> constexpr auto rewritten_node(F function, relabelled<D, L, E>) {
   using argument = std::remove_cvref_t<decltype(rewritten(function, E{}))>;
   // What replaces a parameter may vary with the step, or even the request.

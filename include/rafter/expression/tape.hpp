@@ -26,7 +26,7 @@ struct instruction {
   request_domain domain = request_domain::all;  ///< of a reduction
   int phase = 0;                                ///< how many passes over the requests come before it
   int a = -1, b = -1, c = -1;                   ///< operands: earlier instructions
-  int detail = 0;                               ///< exponent of an integer power
+  int detail = 0;                               ///< exponent of an integer power; index into the tape's curves
   int leaf = -1;                                ///< index into the tape's leaves; of a parameter, into its parameters
   int slot = -1;                                ///< where the bound value of a deployment-level instruction is kept
   double value = 0.0;                           ///< of a constant
@@ -41,17 +41,26 @@ struct observable_fact {
   provenance known = provenance::known_before_step;
 };
 
+/// A curve that a plan evaluates.
+struct curve_fact {
+  std::string_view name;
+  double (*value)(double) = nullptr;
+  double (*slope)(double) = nullptr;
+};
+
 template <class Reader> struct tape_leaf {
   observable_fact fact;
   Reader reader{};
 };
 
 /// The instructions of a plan in an order in which operands come first.
-template <std::size_t Size, std::size_t Leaves, std::size_t Parameters, std::size_t Outputs, class Reader>
+template <std::size_t Size, std::size_t Leaves, std::size_t Parameters, std::size_t Curves, std::size_t Outputs,
+          class Reader>
 struct tape {
   std::array<instruction, Size> code{};
   std::array<tape_leaf<Reader>, Leaves> leaves{};
   std::array<parameter_fact, Parameters> parameters{};  ///< in the order of first mention
+  std::array<curve_fact, Curves> curves{};              ///< in the order of first mention
   std::array<int, Outputs> outputs{};
   int phases = 0;                      ///< passes over the requests of a step
   int slots = 0;                       ///< values kept when a deployment (and parameters) are bound
@@ -107,6 +116,10 @@ template <class E> constexpr type_key make_key() {
     key.mix(static_cast<std::uint64_t>(E::operation_v));
     key.mix(static_cast<std::uint64_t>(E::detail_v + 64));
     if constexpr (is_reduction(E::operation_v)) key.mix(static_cast<std::uint64_t>(E::reduces_over));
+    if constexpr (E::operation_v == operation::curve) {
+      key.mix(spelling_of<typename E::table>().high);
+      key.mix(spelling_of<typename E::table>().low);
+    }
     mix_keys(key, typename E::arguments{});
     return key;
   }
@@ -153,15 +166,19 @@ template <int Capacity, class Reader> struct tape_builder {
   std::array<type_key, leaf_capacity> leaf_keys{};
   std::array<parameter_fact, leaf_capacity> parameters{};
   std::array<type_key, leaf_capacity> parameter_keys{};
+  std::array<curve_fact, leaf_capacity> curves{};
+  std::array<type_key, leaf_capacity> curve_keys{};
   std::array<int, table_size> table{};             // 1 + index of an instruction, 0 if free
   std::array<lowered_type, table_size> lowered{};  // types whose instruction is known
   int size = 0;
   int leaf_count = 0;
   int parameter_count = 0;
+  int curve_count = 0;
   int lowered_count = 0;
   bool overflow = false;
   bool ambiguous = false;            ///< two observables have one name
   bool ambiguous_parameter = false;  ///< two parameters have one name
+  bool ambiguous_curve = false;      ///< two curves have one name
   bool no_derivative = false;        ///< a gradient would pass a min, max or deviation over requests
 
   constexpr instruction& at(int i) { return code[static_cast<std::size_t>(i)]; }
@@ -223,6 +240,20 @@ template <int Capacity, class Reader> struct tape_builder {
     parameter_keys[static_cast<std::size_t>(parameter_count)] = key_of<Leaf>;
     parameters[static_cast<std::size_t>(parameter_count)] = Leaf::fact;
     return parameter_count++;
+  }
+
+  template <class Table> constexpr int curve_index() {
+    for (int i = 0; i < curve_count; ++i) {
+      if (curve_keys[static_cast<std::size_t>(i)] == spelling_of<Table>()) return i;
+      if (curves[static_cast<std::size_t>(i)].name == Table::name) ambiguous_curve = true;
+    }
+    if (static_cast<std::size_t>(curve_count) == leaf_capacity) {
+      overflow = true;
+      return 0;
+    }
+    curve_keys[static_cast<std::size_t>(curve_count)] = spelling_of<Table>();
+    curves[static_cast<std::size_t>(curve_count)] = {Table::name, &Table::value, &Table::slope};
+    return curve_count++;
   }
 
   /// The place of a type among those lowered before, or the free place where it belongs.
@@ -331,6 +362,9 @@ template <class E, class Binding, class Builder> constexpr int lower_new(Builder
       made.leaf = out.template leaf_index<E, Binding>();
       return out.emit(made);
     }
+  } else if constexpr (E::operation_v == operation::curve) {
+    return lower_operation<Binding>(out, operation::curve, out.template curve_index<typename E::table>(),
+                                    typename E::arguments{});
   } else if constexpr (E::operation_v == operation::relabel) {
     return lower_only<Binding>(out, typename E::arguments{});
   } else if constexpr (is_reduction(E::operation_v)) {
@@ -469,6 +503,9 @@ template <class Builder> struct reverse_sweep {
       case exponential:
         contribute(a, times(by, i));
         break;
+      case curve:
+        contribute(a, times(by, out.operate(curve_slope, one.detail, {a, -1, -1, -1}, 1)));
+        break;
       case integer_power: {
         const int lower = one.detail == 2 ? a : out.operate(integer_power, one.detail - 1, {a, -1, -1, -1}, 1);
         contribute(a, times(by, times(out.number(one.detail), lower)));
@@ -517,7 +554,7 @@ template <class Builder> struct reverse_sweep {
       case reduce_deviation:
         out.no_derivative = true;
         break;
-      default:  // ceil, conditions, counts: no slope
+      default:  // ceil, conditions, counts, the slope of a curve: no slope
         break;
     }
   }
@@ -629,6 +666,7 @@ template <class Binding, int Capacity, int Differentiated, class... Es> constexp
   static_assert(!lowered.built.ambiguous, "rafter: two different observables of these expressions have one name");
   static_assert(!lowered.built.ambiguous_parameter,
                 "rafter: two different parameters of these expressions have one name");
+  static_assert(!lowered.built.ambiguous_curve, "rafter: two different curves of these expressions have one name");
   static_assert(!lowered.built.no_derivative,
                 "rafter: a parameter inside a min, max or standard_deviation over requests has no derivative here; "
                 "put it outside, or use sum or mean");
@@ -638,6 +676,7 @@ template <class Binding, int Capacity, int Differentiated, class... Es> constexp
   } else {
     constexpr std::size_t parameters = static_cast<std::size_t>(lowered.built.parameter_count);
     tape<static_cast<std::size_t>(lowered.size), static_cast<std::size_t>(lowered.built.leaf_count), parameters,
+         static_cast<std::size_t>(lowered.built.curve_count),
          sizeof...(Es) + static_cast<std::size_t>(Differentiated) * parameters, reader_type>
         result_tape;
     const auto moved = [&](int i) { return i < 0 ? -1 : lowered.place[static_cast<std::size_t>(i)]; };
@@ -654,6 +693,7 @@ template <class Binding, int Capacity, int Differentiated, class... Es> constexp
     }
     for (std::size_t i = 0; i < result_tape.leaves.size(); ++i) result_tape.leaves[i] = lowered.built.leaves[i];
     for (std::size_t i = 0; i < parameters; ++i) result_tape.parameters[i] = lowered.built.parameters[i];
+    for (std::size_t i = 0; i < result_tape.curves.size(); ++i) result_tape.curves[i] = lowered.built.curves[i];
     for (std::size_t i = 0; i < sizeof...(Es); ++i) result_tape.outputs[i] = moved(lowered.outputs[i]);
     std::size_t next = sizeof...(Es);
     for (int k = 0; k < Differentiated; ++k) {
