@@ -1,5 +1,4 @@
-// A model of your own with parameters: a step takes its overhead or its arithmetic, whichever is longer.
-// SPDX-License-Identifier: Apache-2.0
+// A model of your own: overhead or arithmetic, whichever is longer. SPDX-License-Identifier: Apache-2.0
 #include <iostream>
 
 #include "examples/data/embedded_steps.hpp"
