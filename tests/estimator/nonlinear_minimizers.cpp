@@ -52,7 +52,7 @@ template <class Fitted> void expect_unknown(const Fitted& fitted) {
     EXPECT_TRUE(std::isnan(one.standard_error));
   }
   const parameter_inference table(fitted);
-  EXPECT_TRUE(std::isinf(table.row("launch").high));
+  EXPECT_TRUE(std::isnan(table.row("launch").low) && std::isnan(table.row("launch").high));
 }
 TEST(NonlinearMinimizers, WithoutDerivativesSayThatTheyDoNotKnowWhatTheRowsDetermine) {
   expect_unknown(nonlinear<model, objective::log_ratio, nelder_mead>::fit(data(), row_set::all(80)));
