@@ -121,7 +121,7 @@ int main() {
   const bench::hand::nls_values at = bench::compared_parameters[1];
   const auto runs = bench::hand::nls_runs_of(data);
   const bench::roofline9_columns evaluation(data, all);
-  const rafter::parameter_layout layout(bench::roofline9::facts, data, all);
+  const rafter::parameter_layout layout(bench::roofline9::facts(), data, all);
   const bench::roofline9_rows model(data, all, layout);
   double cost = 0.0, gradient[n], hessian[n * n], gram[columns * columns];
   const auto fused = [&] {

@@ -163,7 +163,7 @@ void nonlinear_passes(const bench::reference_data& data, std::size_t repeat, jso
   const std::vector<bench::hand::nls_run> runs = bench::hand::nls_runs_of(data);
   const bench::hand::nls_values at{0.8, 0.6, 1.2, 0.4, 1.1, 0.5, 1.3, 0.5, 1e-3};
   const bench::roofline9_columns evaluation(data, all);
-  const rafter::parameter_layout layout(bench::roofline9::facts, data, all);
+  const rafter::parameter_layout layout(bench::roofline9::facts(), data, all);
   const bench::roofline9_rows fused(data, all, layout);
   constexpr std::size_t n = bench::hand::nls_parameters, columns = bench::hand::nls_columns, packs = 24;
   alignas(64) static double tile[packs * pack_width * columns];
@@ -279,7 +279,7 @@ void nonlinear_fits(const bench::reference_data& data, std::size_t repeat, json_
   // What somebody would do without the library: residuals row by row, a numerical Jacobian, Eigen.
   const bench::hand::columns raw = bench::hand::columns_of(data);
   const std::vector<bench::hand::nls_run> runs = bench::hand::nls_runs_of(data);
-  const rafter::parameter_layout layout(bench::roofline9::facts, data, all);
+  const rafter::parameter_layout layout(bench::roofline9::facts(), data, all);
   const rafter::parameter_bounds bounds = layout.bounds();
   bench::race naive;
   bench::naive::fit_result by_eigen;

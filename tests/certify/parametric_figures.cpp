@@ -107,7 +107,7 @@ TEST(ParametricFigures, OfKernel9OnAnotherDevice) {
   EXPECT_NEAR(on_h200<predictors::kernel9>(), 6.73, rounding);
 }
 
-static_assert(predictors::best_of_kernels::facts.size() <= 20);
+static_assert(predictors::best_of_kernels::facts().size() <= 20);
 
 TEST(ParametricFigures, OfBestLeavingModelsOut) {
   RAFTER_NEEDS_KERNEL_STEPS();

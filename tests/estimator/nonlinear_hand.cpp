@@ -57,7 +57,7 @@ TEST(NonlinearByHand, EveryCompilerAndVectorWidthGivesTheSameBits) {
 TEST(NonlinearByHand, APassSumsTheHandWrittenProducts) {
   constexpr std::size_t n = bench::hand::nls_parameters, width = n + 1;
   const rafter::row_set all = rafter::row_set::all(data().size());
-  const rafter::parameter_layout layout(bench::roofline9::facts, data(), all);
+  const rafter::parameter_layout layout(bench::roofline9::facts(), data(), all);
   const bench::roofline9_rows model(data(), all, layout);
   for (const auto& parameters : bench::compared_parameters) {
     std::vector<double> gram(width * width), gradient(n), hessian(n * n);

@@ -738,18 +738,22 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
   static_assert(minimizer<Minimizer>, "rafter: the third argument of nonlinear<...> is a minimizer");
   static_assert(detail::loss_of<Objective>().kind == loss_kind::linear || detail::takes_loss<Minimizer>(),
                 "rafter: this minimizer takes no robust loss");
-  static constexpr const auto& facts = detail::parameters_of_form<model_type, Objective>;
-  static_assert(detail::known_axes(facts),
-                "rafter: per_label<...> names an axis that datasets do not have; see rafter::group");
+  /// The parameters of the model and of what the objective adds, in the order of first mention. A function, so that who
+  /// only names the estimator does not wait for its derivatives.
+  static constexpr std::span<const parameter_fact> facts() {
+    static_assert(detail::known_axes(detail::parameters_of_form<model_type, Objective>),
+                  "rafter: per_label<...> names an axis that datasets do not have; see rafter::group");
+    return detail::parameters_of_form<model_type, Objective>;
+  }
 
   static std::string name() {
     std::size_t fitted = 0;
-    for (const parameter_fact& one : facts) fitted += !one.fixed();
+    for (const parameter_fact& one : facts()) fitted += !one.fixed();
     std::string text = std::to_string(fitted) + (fitted == 1 ? " parameter" : " parameters");
     for (std::size_t axis = 0; axis < group_axes; ++axis) {
       const std::string_view label = name_of(static_cast<group>(axis));
       std::size_t alone = 0, pooled = 0;
-      for (const parameter_fact& one : facts) {
+      for (const parameter_fact& one : facts()) {
         if (one.axis != label || one.fixed()) continue;
         ++(one.pooling > 0.0 ? pooled : alone);
       }
@@ -773,7 +777,7 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
     return detail::first_identity_of<model_type>(name_of(axis));
   }
   static constexpr bool fitted_per(group axis) {
-    for (const parameter_fact& one : facts) {
+    for (const parameter_fact& one : facts()) {
       if (one.axis == name_of(axis) && one.pooling == 0.0 && !one.fixed()) return true;
     }
     return false;
@@ -790,7 +794,7 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
     if constexpr (!missing_on<Schema>().empty()) {
       binding::template refuse<detail::name_constant<missing_name<Schema>>, "the model or its objective">();
     } else {
-      parameter_layout layout(facts, data, rows);
+      parameter_layout layout(facts(), data, rows);
       const detail::nonlinear_rows<model_type, Objective, Schema> model(data, rows, layout);
       const parameter_bounds bounds = layout.bounds();
       std::vector<double> start = layout.start();
@@ -809,7 +813,7 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
 
   /// What `fit` minimises, and with what. @throws fit_error on no rows
   template <class Schema> RAFTER_COLD static auto problem(const dataset<Schema>& data, const row_set& rows) {
-    return nonlinear_problem<model_type, Objective, Schema>(facts, data, rows);
+    return nonlinear_problem<model_type, Objective, Schema>(facts(), data, rows);
   }
   static Minimizer method() { return detail::with_loss(Minimizer{}, detail::loss_of<Objective>()); }
 

@@ -28,7 +28,7 @@ namespace detail {
 /// An estimator whose form can be evaluated with every parameter at its start.
 template <class Estimator, class Predictor>
 concept splits_errors = parametric_predictor<Predictor> && requires(parameter_layout layout) {
-  Estimator::facts;
+  Estimator::facts();
   Predictor(std::move(layout), nonlinear_solution{}, identifiability{}, std::size_t{}, std::vector<std::string>{});
 };
 
@@ -69,7 +69,7 @@ split_errors(const dataset<Schema>& data, const dataset<Schema>& tested, const f
   made.held_out = part.held_out;
   made.rows = part.test.size();
   made.transferred = detail::errors_of(fitted, tested, part.test);
-  parameter_layout layout(Estimator::facts, data, part.train);
+  parameter_layout layout(Estimator::facts(), data, part.train);
   nonlinear_solution start;
   start.parameters = layout.start();
   const Predictor backbone(std::move(layout), std::move(start), {}, part.train.size(), {});
