@@ -177,6 +177,9 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), one.name) == wanted.end()) continue;
     report.results.push_back(one.evaluate(what, report.notes));
   }
+  if (report.results.size() == 1 && report.results.front().refused.find("cannot be fitted") != std::string::npos) {
+    throw programs::usage_error(report.results.front().refused);
+  }
   return report;
 }
 

@@ -91,7 +91,7 @@ inline constexpr bounded<Name + "_threshold", constant<1, 0>{}, constant<100, 0>
                          units::flop / units::byte>
     intensity_threshold{};
 
-/// One component with a factor per regime. The switch is 1/(1 + (threshold/intensity)^4): from one tenth to nine
+/// One component with a factor per regime; work that moves no bytes (the study's attention) counts as 1 FLOP/B. The switch is 1/(1 + (threshold/intensity)^4): from one tenth to nine
 /// tenths within a factor of three of intensity. A jump would leave the threshold without a derivative.
 template <class Reading, fixed_string Name> constexpr auto corrected_by_regime(work auto w) {
   constexpr constant<1, 0, units::flop / units::byte> none{};

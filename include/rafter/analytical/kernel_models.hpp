@@ -152,25 +152,25 @@ inline constexpr auto kernel9 = [] {
              (own::elementwise_factor * elementwise + layers * own::floor<"elementwise">);
 }();
 
-/// The parameters of `best`. Each is a property of kernels on a device, near 1 or microseconds.
+/// The parameters of `best`. Each is a property of kernels on a device, near 1 or microseconds, and starts at a round one.
 namespace best_parameters {
-inline constexpr bounded<"gemm_compute", constant<8, -1>{}, constant<12, -1>{}, constant<4, 0>{}> gemm_compute{};
-inline constexpr bounded<"weight_read", constant<8, -1>{}, constant<12, -1>{}, constant<3, 0>{}> weight_read{};
-inline constexpr bounded<"kernel_floor", constant<1, -7>{}, constant<3, -6>{}, constant<50, -6>{}, units::second>
+inline constexpr bounded<"gemm_compute", constant<8, -1>{}, constant<1, 0>{}, constant<4, 0>{}> gemm_compute{};
+inline constexpr bounded<"weight_read", constant<8, -1>{}, constant<1, 0>{}, constant<3, 0>{}> weight_read{};
+inline constexpr bounded<"kernel_floor", constant<1, -7>{}, constant<5, -6>{}, constant<50, -6>{}, units::second>
     kernel_floor{};
 inline constexpr bounded<"wave_compute", constant<3, -1>{}, constant<1, 0>{}, constant<3, 0>{}> wave_compute{};
-inline constexpr bounded<"routing_time", constant<1, -7>{}, constant<20, -6>{}, constant<2, -4>{}, units::second>
+inline constexpr bounded<"routing_time", constant<1, -7>{}, constant<10, -6>{}, constant<2, -4>{}, units::second>
     routing_time{};
-inline constexpr bounded<"activation_traffic", constant<1, -1>{}, constant<3, 0>{}, constant<20, 0>{}>
+inline constexpr bounded<"activation_traffic", constant<1, -1>{}, constant<1, 0>{}, constant<20, 0>{}>
     activation_traffic{};
-inline constexpr bounded<"prefill_math", constant<1, -1>{}, constant<8, -1>{}, constant<5, 0>{}> prefill_math{};
-inline constexpr bounded<"attention_floor", constant<5, -7>{}, constant<12, -6>{}, constant<50, -6>{}, units::second>
+inline constexpr bounded<"prefill_math", constant<1, -1>{}, constant<1, 0>{}, constant<5, 0>{}> prefill_math{};
+inline constexpr bounded<"attention_floor", constant<5, -7>{}, constant<10, -6>{}, constant<50, -6>{}, units::second>
     attention_floor{};
-inline constexpr bounded<"kv_read", constant<5, -1>{}, constant<11, -1>{}, constant<4, 0>{}> kv_read{};
-inline constexpr bounded<"kv_head_wave", constant<5, -8>{}, constant<33, -7>{}, constant<20, -6>{}, units::second>
+inline constexpr bounded<"kv_read", constant<5, -1>{}, constant<1, 0>{}, constant<4, 0>{}> kv_read{};
+inline constexpr bounded<"kv_head_wave", constant<5, -8>{}, constant<5, -6>{}, constant<20, -6>{}, units::second>
     kv_head_wave{};
-inline constexpr bounded<"ungrouped_heads", constant<5, -2>{}, constant<7, -1>{}, constant<5, 0>{}> ungrouped_heads{};
-inline constexpr bounded<"split_growth", constant<1, -8>{}, constant<13, -7>{}, constant<20, -6>{}, units::second>
+inline constexpr bounded<"ungrouped_heads", constant<5, -2>{}, constant<1, 0>{}, constant<5, 0>{}> ungrouped_heads{};
+inline constexpr bounded<"split_growth", constant<1, -8>{}, constant<1, -6>{}, constant<20, -6>{}, units::second>
     split_growth{};
 
 /// On-chip cache bandwidth of one multiprocessor: 5.5 TB/s over the 132 of an H100.

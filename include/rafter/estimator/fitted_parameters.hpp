@@ -186,6 +186,12 @@ class parameter_layout {
     throw fit_error("there is no fitted parameter '" + std::string(wanted) + "'" + did_you_mean(wanted, names_));
   }
 
+  /// A prior or pooling that acts on logarithms: then no problem is a linear one.
+  bool logarithmic_priors() const {
+    return std::any_of(facts_.begin(), facts_.end(), [](const parameter_fact& fact) {
+      return !fact.fixed() && fact.by_logarithm() && (fact.prior_weight > 0.0 || fact.pooling > 0.0);
+    });
+  }
   std::size_t prior_rows() const {
     std::size_t count = 0;
     const std::vector<double> at = start();

@@ -164,6 +164,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
     if constexpr (measures_parts<Objective>) {
       unmeasured_ = rows_without(data, rows, typename Objective::measured_parts{});
     }
+    if constexpr (weighted) unmeasured_ += residuals * rows_without_weight(data, rows);
   }
 
   std::size_t rows() const override { return residuals * rows_ + layout_.prior_rows(); }
@@ -442,6 +443,26 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
   }
 
   /// How many values of these measured parts there are not.
+  /// Rows of weight 0. @throws fit_error naming the first row whose weight is negative or not finite
+  RAFTER_COLD static std::size_t rows_without_weight(const dataset<Schema>& data, const row_set& rows) {
+    const column_evaluation<plan<dataset_binding<Schema>, typename form::weight>, Schema> weights(data, rows);
+    std::size_t count = 0;
+    weights.for_each_run(rows, [&](const auto& slots, row_range range) {
+      for (std::size_t row = range.begin; row < range.end; ++row) {
+        double weight = 0.0;
+        weights.template rows<pack>(slots, row, [&](auto, pack value) { weight = value[0]; });
+        count += weight == 0.0;
+        if (weight >= 0.0 && std::isfinite(weight)) continue;
+        throw fit_error(std::string("the weight is ") +
+                        (std::isnan(weight)   ? "not a number"
+                         : std::isinf(weight) ? "infinite"
+                                              : "negative") +
+                        " on row " + std::to_string(row) + " (" + data.source() + ":" +
+                        std::to_string(data.line(row)) + ")");
+      }
+    });
+    return count;
+  }
   template <class... Parts>
   RAFTER_COLD static std::size_t rows_without(const dataset<Schema>& data, const row_set& rows,
                                               expression_list<Parts...>) {
@@ -531,6 +552,21 @@ RAFTER_COLD inline std::vector<double> linear_start(const residual_model& model,
     if (!std::isfinite(from[j])) return start;
   }
   return from;
+}
+
+/// Parameters without effect at the solution stand where the search left them: back to their start, unless the cost minds.
+RAFTER_COLD inline void put_back_dead(nonlinear_solution& solution, const identifiability& known,
+                                      const std::vector<double>& start, const residual_model& model,
+                                      const robust_loss& loss) {
+  if (known.dead.empty()) return;
+  std::vector<double> moved = solution.parameters;
+  for (const std::size_t dead : known.dead) moved[dead] = start[dead];
+  if (moved != solution.parameters && model.cost(moved.data(), loss) <= solution.cost * (1.0 + 1e-12)) {
+    solution.parameters = std::move(moved);
+    for (const std::size_t dead : known.dead) {
+      if (dead < solution.active_mask.size()) solution.active_mask[dead] = 0;
+    }
+  }
 }
 
 /// Gives a minimizer the objective's loss.
@@ -799,11 +835,12 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
       const parameter_bounds bounds = layout.bounds();
       std::vector<double> start = layout.start();
       if constexpr (detail::nonlinear_form<model_type, Objective>::linear) {
-        start = detail::linear_start(model, start, bounds);
+        if (!layout.logarithmic_priors()) start = detail::linear_start(model, start, bounds);
       }
       nonlinear_solution solution = method().minimize(model, start, bounds);
       if (solution.status == minimum_status::non_finite_start) model.refuse_non_finite(start.data());
       rafter::identifiability known = identify(solution, bounds, model.rows());
+      detail::put_back_dead(solution, known, layout.start(), model, detail::loss_of<Objective>());
       std::vector<std::string> reasons;
       for (const std::size_t dead : known.dead) reasons.push_back(model.why_dead(layout.fact_of(dead)));
       return nonlinear_predictor<model_type, Objective>(std::move(layout), std::move(solution), std::move(known),

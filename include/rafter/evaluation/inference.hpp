@@ -175,7 +175,8 @@ struct parameter_row {
 /// Student's t for the parameters of a parametric model: value ± t · standard error with the fit's residual degrees
 /// of freedom (Boost.Math). Exact for a model linear in its parameters with independent normal errors of one size,
 /// else good while the model bends little over the interval; then profile_likelihood.hpp is the honest way, as for
-/// parameters at bounds, of which this says nothing. Intervals are not cut at bounds. Steps of one run are not
+/// parameters at bounds, of which this says nothing. Weights are taken for reciprocal variances: under weights that are
+/// not, such as those of `balanced`, and under robust losses, the intervals are too short. Intervals are not cut at bounds. Steps of one run are not
 /// independent: read them as the narrowest that they may be.
 ///
 ///   std::cout << parameter_inference(report.fit<roofline9>("70b"));

@@ -33,9 +33,11 @@ struct parameter_stability {
   double mean = 0.0, deviation = 0.0, variation = 0.0, smallest = 0.0, largest = 0.0;
   std::string note;  ///< why it has no effect in a fold where it has none
 
-  /// Fitted in two folds or more, determined by the rows of each, not only by a bound, and not around 0.
+  /// The same in all folds to rounding: one fit was tested in each, which says nothing of stability.
+  bool one_fit() const { return folds > 1 && held == 0 && deviation <= 1e-12 * std::abs(mean); }
+  /// Fitted anew in two folds or more, in each determined or at a bound (not at a bound in all), and not around 0.
   bool comparable() const {
-    return determined > 0 && determined + at_bound == folds && folds > 1 && !std::isnan(variation);
+    return determined > 0 && determined + at_bound == folds && folds > 1 && !std::isnan(variation) && !one_fit();
   }
   bool stable() const { return comparable() && variation < stable_below; }
   /// "stable", "varies", or "-": the data do not say.

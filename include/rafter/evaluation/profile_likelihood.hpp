@@ -66,7 +66,10 @@ class held_fits {
   double cost(double value) {
     bounds_.lower[held_] = bounds_.upper[held_] = last_[held_] = value;
     ++fits;
-    if (others_ == 0) return problem_.model.cost(last_.data(), problem_.loss);
+    if (others_ == 0) {
+      const double alone = problem_.model.cost(last_.data(), problem_.loss);
+      return std::isfinite(alone) ? alone : std::numeric_limits<double>::infinity();
+    }
     nonlinear_solution solved = problem_.minimize(last_, bounds_);
     if (solved.status == minimum_status::non_finite_start) return std::numeric_limits<double>::infinity();
     unconverged += !solved.converged();

@@ -155,6 +155,10 @@ concept parameter_leaf = detail::leaf<E> &&(std::remove_cvref_t<E>::operation_v 
 
 /// The same parameter with a prior, e.g. `with_prior<1_c, 10_c>(factor)` (see prior_of).
 template <auto Center, auto Weight, parameter_leaf P> constexpr auto with_prior(P) {
+  static_assert(
+      detail::number_of<std::remove_cvref_t<decltype(Center)>, P::dimension_v> &&
+          std::remove_cvref_t<decltype(Weight)>::dimension_v == units::none,
+      "rafter: the prior of a parameter has the parameter's unit (or none: base units), its weight has none");
   return typename P::template with<
       prior_of<std::remove_cvref_t<decltype(Center)>, std::remove_cvref_t<decltype(Weight)>>>{};
 }
