@@ -478,6 +478,12 @@ template <dataset_schema Schema> class dataset_builder {
   template <class Leaf> void check_column() {
     double& value = values_[columns_type::template index_of<Leaf>()];
     if constexpr (defined_by_lists<Leaf>()) take_from_lists<Leaf>(value);
+    if constexpr (detail::has_definition<Leaf>) {
+      // What a row means that does not say.
+      if constexpr (Leaf::definition::level_v == level::constant) {
+        if (std::isnan(value)) value = Leaf::definition::value;
+      }
+    }
     check_value(rules_of<Leaf>(), value);
   }
 
