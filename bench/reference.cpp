@@ -4,8 +4,10 @@
 // hand-written way of doing the same, in one process, taking turns. Prints JSON.
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -15,10 +17,13 @@
 
 #include "naive/eigen.hpp"
 #include "rafter/estimator/linear.hpp"
+#include "rafter/estimator/per.hpp"
 #include "rafter/solver/ridge.hpp"
 #include "support/hand.hpp"
+#include "support/hand_nls.hpp"
 #include "support/measure.hpp"
 #include "support/plan.hpp"
+#include "support/plan_nls.hpp"
 #include "support/workload.hpp"
 
 namespace {
@@ -98,6 +103,11 @@ class json_object {
     std::snprintf(text, sizeof text, "%.6g", value);
     member(name, text);
   }
+  void exact(const char* name, double value) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%.12g", value);
+    member(name, text);
+  }
   void text(const char* name, const std::string& value) { member(name, '"' + value + '"'); }
   void member(const char* name, const std::string& value) {
     body_ += std::string(body_.empty() ? "" : ",\n") + "  \"" + name + "\": " + value;
@@ -123,6 +133,206 @@ const char* compiler() {
 #else
   return "g++ " __VERSION__;
 #endif
+}
+
+// -- parametric models ------------------------------------------------------------------------------------------------
+
+struct label_all_but_overhead {
+  template <class P> constexpr auto operator()(P parameter) const {
+    if constexpr (P::name == "overhead") {
+      return parameter;
+    } else {
+      return rafter::per_label<"model">(parameter);
+    }
+  }
+};
+/// A value per model of all parameters, and of all but the overhead, each fitted together.
+using roofline9_labelled =
+    rafter::nonlinear<rafter::with_parameters_per<"model">(bench::roofline9_model), rafter::objective::log_ratio>;
+using roofline9_arrow = rafter::nonlinear<rafter::map_parameters(bench::roofline9_model, label_all_but_overhead{}),
+                                          rafter::objective::log_ratio>;
+using roofline36 = rafter::per<rafter::group::model, bench::roofline9>;
+
+/// One pass of residual and derivatives: the plan, the hand-written loop, stored matrices.
+void nonlinear_passes(const bench::reference_data& data, std::size_t repeat, json_object& extra) {
+  const rafter::row_set all = rafter::row_set::all(data.size());
+  const std::size_t rows = data.size();
+  const std::size_t stride = (rows + 2 * pack_width) / pack_width * pack_width;
+  const double per_row = 1.0 / static_cast<double>(rows);
+  const bench::hand::columns raw = bench::hand::columns_of(data);
+  const std::vector<bench::hand::nls_run> runs = bench::hand::nls_runs_of(data);
+  const bench::hand::nls_values at{0.8, 0.6, 1.2, 0.4, 1.1, 0.5, 1.3, 0.5, 1e-3};
+  const bench::roofline9_columns evaluation(data, all);
+  const rafter::parameter_layout layout(bench::roofline9::facts(), data, all);
+  const bench::roofline9_rows fused(data, all, layout);
+  constexpr std::size_t n = bench::hand::nls_parameters, columns = bench::hand::nls_columns, packs = 24;
+  alignas(64) static double tile[packs * pack_width * columns];
+  bench::aligned_doubles x(stride * columns), x_hand(stride * columns);
+  double gram[columns * columns], gram_hand[columns * columns], cost = 0.0, gradient[n], hessian[n * n];
+  std::vector<double> residual(rows), jacobian(rows * n);
+  bench::race race;
+  race.enter("plan, tile", [&] { bench::roofline9_to_tiles(evaluation, all, at.data(), tile, packs); });
+  race.enter("hand, tile", [&] {
+    bench::hand::nls_tiles(raw, runs, at, tile, packs, [&](std::size_t) RAFTER_INLINE_LAMBDA { bench::keep(*tile); });
+  });
+  race.enter("fused", [&] {
+    fused.accumulate(at.data(), {}, cost, gradient, hessian);
+    bench::keep(hessian);
+  });
+  race.enter("hand, fused", [&] {
+    bench::hand::nls_pass(raw, runs, at, gram_hand);
+    bench::keep(gram_hand);
+  });
+  race.enter("cost", [&] {
+    cost = fused.cost(at.data(), {});
+    bench::keep(cost);
+  });
+  race.enter("materialise, Eigen", [&] {
+    bench::roofline9_to_matrix<pack>(evaluation, all, at.data(), x.data(), stride);
+    bench::naive::eigen_gram(x.data(), rows, columns, stride, gram);
+  });
+  race.enter("hand row by row, Eigen", [&] {
+    bench::hand::nls_matrix<double>(raw, runs, at, x_hand.data(), stride);
+    bench::naive::eigen_gram(x_hand.data(), rows, columns, stride, gram);
+  });
+  race.run(repeat);
+  bench::race numerical;
+  numerical.enter("numerical Jacobian", [&] {
+    rafter::numerical_jacobian(
+        [&](const double* point, double* out) {
+          bench::hand::nls_values values;
+          std::copy_n(point, n, values.begin());
+          bench::hand::nls_residuals(raw, runs, values, out);
+        },
+        rows, n, at.data(), jacobian.data());
+  });
+  numerical.run(std::max<std::size_t>(1, repeat / 7));
+  bench::roofline9_to_matrix<pack>(evaluation, all, at.data(), x.data(), stride);
+  bench::hand::nls_matrix<pack>(raw, runs, at, x_hand.data(), stride);
+  std::size_t unequal = 0;
+  for (std::size_t k = 0; k < columns; ++k) {
+    for (std::size_t row = 0; row < rows; ++row) {
+      unequal += std::bit_cast<std::uint64_t>(x.data()[k * stride + row]) !=
+                 std::bit_cast<std::uint64_t>(x_hand.data()[k * stride + row]);
+    }
+  }
+  extra.number("nls9_tile_ns_per_row", race.nanoseconds("plan, tile") * per_row);
+  extra.number("nls9_tile_hand_ns_per_row", race.nanoseconds("hand, tile") * per_row);
+  extra.number("nls9_tile_ratio_to_hand", race.ratio("plan, tile", "hand, tile"));
+  extra.number("nls9_values_unequal_to_hand", static_cast<double>(unequal));
+  extra.number("nls9_pass_ms", race.milliseconds("fused"));
+  extra.number("nls9_pass_ratio_to_hand", race.ratio("fused", "hand, fused"));
+  extra.number("nls9_cost_only_ms", race.milliseconds("cost"));
+  extra.number("nls9_pass_materialise_eigen_ratio", race.ratio("materialise, Eigen", "fused"));
+  extra.number("nls9_pass_row_by_row_eigen_ratio", race.ratio("hand row by row, Eigen", "fused"));
+  extra.number("nls9_numerical_jacobian_ms", numerical.milliseconds("numerical Jacobian"));
+}
+
+/// Whole fits. @param out  gets the two figures that have a goal, `extra` the rest
+void nonlinear_fits(const bench::reference_data& data, std::size_t repeat, json_object& out, json_object& extra) {
+  const rafter::row_set all = rafter::row_set::all(data.size());
+  const std::vector<rafter::row_set> trainings = bench::leave_model_out(data);
+  bench::race race;
+  const auto enter = [&]<class Estimator>(const char* name, Estimator) {
+    race.enter(name, [&data, &all] {
+      auto fitted = Estimator::fit(data, all);
+      bench::keep(fitted);
+    });
+  };
+  enter("9", bench::roofline9{});
+  enter("36 by model", roofline36{});
+  enter("36 together", roofline9_labelled{});
+  enter("33 with one overhead", roofline9_arrow{});
+  race.enter("9, models left out", [&] {
+    for (const rafter::row_set& training : trainings) {
+      auto fitted = bench::roofline9::fit(data, training);
+      bench::keep(fitted);
+    }
+  });
+  race.run(std::max<std::size_t>(3, repeat / 3));
+  const auto nine = bench::roofline9::fit(data, all);
+  const auto by_model = roofline36::fit(data, all);
+  const auto together = roofline9_labelled::fit(data, all);
+  const auto arrow = roofline9_arrow::fit(data, all);
+  double cost_by_model = 0.0;
+  std::size_t evaluations_by_model = 0;
+  for (const auto& [label, part] : by_model.parts()) {
+    cost_by_model += part.solution().cost;
+    evaluations_by_model += part.solution().evaluations;
+  }
+  out.number("nls9_fit_ms", race.milliseconds("9"));
+  out.number("nls36_fit_ms", race.milliseconds("36 by model"));
+  extra.number("nls36_together_fit_ms", race.milliseconds("36 together"));
+  extra.number("nls33_arrow_fit_ms", race.milliseconds("33 with one overhead"));
+  extra.number("nls9_lomo_fits", race.ratio("9, models left out", "9"));
+  extra.number("nls9_evaluations", static_cast<double>(nine.solution().evaluations));
+  extra.number("nls9_row_passes", static_cast<double>(nine.solution().row_passes));
+  extra.number("nls9_identifiable", static_cast<double>(nine.summary().identifiable));
+  extra.exact("nls9_cost", nine.solution().cost);
+  extra.number("nls36_evaluations", static_cast<double>(evaluations_by_model));
+  extra.exact("nls36_cost", cost_by_model);
+  extra.number("nls36_together_evaluations", static_cast<double>(together.solution().evaluations));
+  extra.exact("nls36_together_cost", together.solution().cost);
+  extra.number("nls33_arrow_evaluations", static_cast<double>(arrow.solution().evaluations));
+  extra.exact("nls33_arrow_cost", arrow.solution().cost);
+
+  // What somebody would do without the library: residuals row by row, a numerical Jacobian, Eigen.
+  const bench::hand::columns raw = bench::hand::columns_of(data);
+  const std::vector<bench::hand::nls_run> runs = bench::hand::nls_runs_of(data);
+  const rafter::parameter_layout layout(bench::roofline9::facts(), data, all);
+  const rafter::parameter_bounds bounds = layout.bounds();
+  bench::race naive;
+  bench::naive::fit_result by_eigen;
+  naive.enter("Eigen", [&] {
+    by_eigen = bench::naive::eigen_levenberg_marquardt(
+        [&](const double* point, double* residual) {
+          bench::hand::nls_values values;
+          std::copy_n(point, values.size(), values.begin());
+          bench::hand::nls_residuals(raw, runs, values, residual);
+        },
+        data.size(), layout.start(), bounds.lower, bounds.upper);
+  });
+  naive.run(1);
+  extra.number("nls9_naive_eigen_fit_ms", naive.milliseconds("Eigen"));
+  extra.number("nls9_naive_eigen_residual_passes", static_cast<double>(by_eigen.residual_passes));
+  extra.exact("nls9_naive_eigen_cost", by_eigen.cost);
+}
+
+/// One step of the fitted nine-parameter model, aggregates given.
+void nonlinear_steps(const bench::reference_data& data, const std::vector<bench::aggregate_record>& records,
+                     const std::vector<std::size_t>& near, const std::vector<std::size_t>& far, std::size_t calls,
+                     std::size_t repeat, json_object& out, json_object& extra) {
+  const auto fitted = bench::roofline9::fit(data, rafter::row_set::all(data.size()));
+  const rafter::deployment& engine = data.deployment(2);
+  const auto bound = fitted.bind<bench::aggregate_record>(engine);
+  bench::hand::nls_values values;
+  std::copy_n(fitted.solution().parameters.begin(), values.size(), values.begin());
+  const bench::hand::nls_bound by_hand = bench::hand::bind_nls(bench::hand::prepare_nls(engine), values);
+  bench::race steps;
+  const auto each = [&](const char* name, const std::vector<std::size_t>& chosen_rows, auto predict) {
+    steps.enter(name, [&chosen_rows, predict, calls] {
+      for (std::size_t call = 0; call < calls; ++call) {
+        double time = predict(chosen_rows[call % chosen_rows.size()]);
+        bench::keep(time);
+      }
+    });
+  };
+  each("nothing, hot", near, [&](std::size_t row) { return records[row].prefill_tokens; });
+  each("nothing, scattered", far, [&](std::size_t row) { return records[row].prefill_tokens; });
+  each("roofline9, hot", near, [&](std::size_t row) { return bound(records[row]).value; });
+  each("roofline9, scattered", far, [&](std::size_t row) { return bound(records[row]).value; });
+  each("hand, hot", near, [&](std::size_t row) {
+    return bench::hand::nls_time<false, double>(bench::hand::columns_of(records[row]), by_hand, 0);
+  });
+  each("unbound, hot", near, [&](std::size_t row) { return fitted.predict(records[row], engine).value; });
+  steps.run(repeat);
+  const auto per_call = [&](const char* name, const char* nothing) {
+    return (steps.nanoseconds(name) - steps.nanoseconds(nothing)) / static_cast<double>(calls);
+  };
+  out.number("step_roofline9_ns", per_call("roofline9, hot", "nothing, hot"));
+  extra.number("step_roofline9_scattered_ns", per_call("roofline9, scattered", "nothing, scattered"));
+  extra.number("step_roofline9_hand_ns", per_call("hand, hot", "nothing, hot"));
+  extra.number("step_roofline9_unbound_ns", per_call("unbound, hot", "nothing, hot"));
 }
 
 }  // namespace
@@ -304,13 +514,7 @@ int main(int count, char** arguments) {
     });
     each("unbound, hot", near, [&](std::size_t row) { return fitted.predict(aggregate[row], engine).value; });
     each("hand, hot", near, [&](std::size_t row) {
-      const bench::aggregate_record& one = aggregate[row];
-      const bench::hand::columns at{&one.prefill_tokens,   &one.decode_tokens,
-                                    &one.prefill_requests, &one.decode_requests,
-                                    &one.kv_sum,           &one.kv_mean,
-                                    &one.kv_max,           &one.kv_min,
-                                    &one.kv_deviation,     &one.prefill_attention_pairs,
-                                    &one.prefill_kv_sum,   nullptr};
+      const bench::hand::columns at = bench::hand::columns_of(aggregate[row]);
       double partial[4] = {a.back(), 0.0, 0.0, 0.0};
       bench::hand::evaluate<false, double>(
           at, fixed, 0, [&](std::size_t k, double value) RAFTER_INLINE_LAMBDA { partial[k % 4] += a[k] * value; });
@@ -329,10 +533,12 @@ int main(int count, char** arguments) {
     extra.number("step_features_ns", per_call("features, hot") - per_call("nothing, hot"));
     extra.number("step_linear_unbound_ns", per_call("unbound, hot") - per_call("nothing, hot"));
     extra.number("kv_lengths_per_step", static_cast<double>(kv.lengths.size()) * per_row);
+    nonlinear_steps(data, aggregate, near, far, calls, chosen.repeat, out, extra);
   }
+  nonlinear_passes(data, chosen.repeat, extra);
+  nonlinear_fits(data, chosen.repeat, out, extra);
 
-  const std::vector<std::string> not_yet{"nls9_fit_ms",  "nls36_fit_ms",     "trees_fit_s", "trees_batch_ns_per_row",
-                                         "trees_row_ns", "step_roofline9_ns"};
+  const std::vector<std::string> not_yet{"trees_fit_s", "trees_batch_ns_per_row", "trees_row_ns"};
   std::string list;
   for (const std::string& name : not_yet) {
     out.member(name.c_str(), "null");

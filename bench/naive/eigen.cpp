@@ -4,6 +4,9 @@
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 
+#include <algorithm>
+#include <cmath>
+
 namespace bench::naive {
 
 namespace {
@@ -54,6 +57,57 @@ void eigen_gram(const double* x, std::size_t rows, std::size_t columns, std::siz
   Eigen::Map<Eigen::MatrixXd> products(gram, static_cast<Index>(columns), static_cast<Index>(columns));
   products.setZero();
   products.selfadjointView<Eigen::Lower>().rankUpdate(view(x, rows, columns, stride).transpose());
+}
+
+fit_result eigen_levenberg_marquardt(const std::function<void(const double* at, double* residual)>& residual,
+                                     std::size_t rows, std::vector<double> start, const std::vector<double>& lower,
+                                     const std::vector<double>& upper) {
+  const auto n = static_cast<Index>(start.size());
+  fit_result fit{.parameters = std::move(start), .cost = 0.0, .residual_passes = 0};
+  Eigen::MatrixXd jacobian(static_cast<Index>(rows), n);
+  Eigen::VectorXd here(static_cast<Index>(rows)), there(static_cast<Index>(rows));
+  const auto at = [&](const std::vector<double>& x, Eigen::VectorXd& out) {
+    residual(x.data(), out.data());
+    ++fit.residual_passes;
+    return 0.5 * out.squaredNorm();
+  };
+  fit.cost = at(fit.parameters, here);
+  double damping = 1e-3;
+  for (int iteration = 0; iteration < 100; ++iteration) {
+    std::vector<double> x = fit.parameters;
+    for (Index j = 0; j < n; ++j) {
+      const auto k = static_cast<std::size_t>(j);
+      const double size = std::max(std::abs(x[k]), 1e-8) * 1.5e-8;
+      const double step = x[k] + size <= upper[k] ? size : -size;
+      x[k] += step;
+      at(x, there);
+      jacobian.col(j) = (there - here) / (x[k] - fit.parameters[k]);
+      x[k] = fit.parameters[k];
+    }
+    Eigen::MatrixXd products = Eigen::MatrixXd::Zero(n, n);
+    products.selfadjointView<Eigen::Lower>().rankUpdate(jacobian.transpose());
+    const Eigen::VectorXd gradient = jacobian.transpose() * here;
+    const double before = fit.cost;
+    bool better = false;
+    while (!better && damping < 1e12) {
+      Eigen::MatrixXd damped = products;
+      for (Index j = 0; j < n; ++j) damped(j, j) += damping * std::max(products(j, j), 1e-30);
+      const Eigen::VectorXd step = damped.selfadjointView<Eigen::Lower>().ldlt().solve(-gradient);
+      for (Index j = 0; j < n; ++j) {
+        const auto k = static_cast<std::size_t>(j);
+        x[k] = std::clamp(fit.parameters[k] + step[j], lower[k], upper[k]);
+      }
+      const double cost = at(x, there);
+      better = cost < fit.cost;
+      damping *= better ? 0.1 : 10.0;
+      if (!better) continue;
+      fit.cost = cost;
+      fit.parameters = x;
+      here.swap(there);
+    }
+    if (!better || before - fit.cost <= 1e-8 * before) break;
+  }
+  return fit;
 }
 
 }  // namespace bench::naive

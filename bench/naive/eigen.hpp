@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 /// What a user does without the library: a stored matrix and Eigen. In an object of its own, because Eigen costs more
@@ -19,5 +20,17 @@ void eigen_predict(const double* x, std::size_t rows, std::size_t columns, std::
 
 /// gram = XᵀX, lower triangle. @param gram  columns × columns
 void eigen_gram(const double* x, std::size_t rows, std::size_t columns, std::size_t stride, double* gram);
+
+struct fit_result {
+  std::vector<double> parameters;
+  double cost = 0.0;
+  std::size_t residual_passes = 0;
+};
+
+/// Nonlinear least squares as a textbook has it: a Jacobian by forward differences, stored; JᵀJ by a rank update; steps
+/// of Levenberg and Marquardt, clipped to the bounds, until one brings less than 1e-8 of the cost.
+fit_result eigen_levenberg_marquardt(const std::function<void(const double* at, double* residual)>& residual,
+                                     std::size_t rows, std::vector<double> start, const std::vector<double>& lower,
+                                     const std::vector<double>& upper);
 
 }  // namespace bench::naive

@@ -78,6 +78,16 @@ inline columns columns_of(const reference_data& data) {
           data.column<rafter::prefill_kv_sum_t>().data(),   data.column<rafter::gpu_step_time_t>().data()};
 }
 
+/// One record as columns of one row.
+inline columns columns_of(const aggregate_record& one) {
+  return {&one.prefill_tokens,   &one.decode_tokens,
+          &one.prefill_requests, &one.decode_requests,
+          &one.kv_sum,           &one.kv_mean,
+          &one.kv_max,           &one.kv_min,
+          &one.kv_deviation,     &one.prefill_attention_pairs,
+          &one.prefill_kv_sum,   nullptr};
+}
+
 /// All 30 features of the rows from `row` on, in the order of the catalogue; `put(k, value)` takes them. Moe: does the
 /// deployment route tokens to experts (a dense one needs no exp).
 template <bool Moe, class V, class Put>

@@ -47,6 +47,7 @@ struct options {
   std::string data;
   std::string schema;
   std::string test;
+  std::string tested;
   std::string json;
   std::string markdown;
   std::string html;
@@ -66,6 +67,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   line.option("--split", asked.split, "what is held out (default: the schema's usual split)");
   line.option("--predictors", asked.predictors, "names, separated by commas (default: all)");
   line.option("--test", given.test, "fit on all of --data, evaluate on this file");
+  line.option("--tested", given.tested, "which held-out steps count: all, decode (no prompts) or prompts");
   line.option("--json", given.json, "write the report as JSON");
   line.option("--markdown", given.markdown, "write the report as Markdown");
   line.option("--html", given.html, "write the report as one HTML page");
@@ -94,6 +96,12 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   if (given.data.empty() && chosen != &known.front()) throw usage_error("--schema " + given.schema + " needs --data");
 
   study::require_offered(asked, chosen->offer);
+  if (!given.tested.empty()) {
+    study::require_known("set of steps", given.tested, {"all", "decode", "prompts"});
+    asked.tested = given.tested == "all"      ? study::tested_steps::all
+                   : given.tested == "decode" ? study::tested_steps::decode
+                                              : study::tested_steps::prompts;
+  }
   const std::string* const written[] = {&given.json, &given.markdown, &given.html};
   for (std::size_t i = 0; i < 3; ++i) {
     for (std::size_t j = 0; j < i; ++j) {

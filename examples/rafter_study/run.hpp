@@ -64,7 +64,12 @@ RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task
       left_out = One::reads_identity(which);
       return;
     }
-    result = evaluate_one<One>(what, E::label);
+    try {
+      result = evaluate_one<One>(what, E::label);
+    } catch (const evaluation_error& why) {  // of this predictor: the others may do
+      result = predictor_result{
+          .predictor = std::string(E::label), .description = One::name(), .folds = {}, .refused = why.what()};
+    }
   };
   attempt.template operator()<E>();
   (attempt.template operator()<StandIns>(), ...);
@@ -81,9 +86,27 @@ RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task
   return *std::move(result);
 }
 
+/// A predictor by name, compiled in whichever translation unit.
+template <class Schema> struct named_entry {
+  std::string_view name;
+  rafter::predictor_result (*evaluate)(const task<Schema>& what, std::vector<std::string>& notes);
+};
+template <class Schema> using entry_list = std::vector<named_entry<Schema>>;
+
+template <class Schema, class... Entries> entry_list<Schema> entries_of(std::tuple<Entries...>) {
+  return {{Entries::name, [](const task<Schema>& what, std::vector<std::string>& notes) {
+             return run_entry(Entries{}, what, notes);
+           }}...};
+}
+template <class Schema> entry_list<Schema> joined(entry_list<Schema> first, const entry_list<Schema>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
 /// Evaluates what is asked on `all` (and `other`, if given).
-template <class Entries, class Schema>
-RAFTER_COLD rafter::evaluation_report run(const request& asked, rafter::dataset<Schema> all,
+template <class Schema>
+RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list<Schema>& entries,
+                                          rafter::dataset<Schema> all,
                                           std::type_identity_t<rafter::dataset<Schema>>* other,
                                           const offer& offered) {
   using namespace rafter;
@@ -118,33 +141,62 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, rafter::dataset<
   } else {
     split = choose_split(asked.split.empty() ? offered.usual_split : asked.split, split_view(data));
   }
+  if (asked.tested != tested_steps::all) {
+    const auto tested = [&](const dataset<Schema>& from) {
+      const auto prompts = from.column(prefill_tokens);
+      return row_set::where(from.size(), [&](std::size_t row) {
+        return (prompts[row] == 0.0) == (asked.tested == tested_steps::decode);
+      });
+    };
+    const std::string which = asked.tested == tested_steps::decode ? "steps without prompts" : "steps with prompts";
+    if (test) test = test->keep(tested(*test));
+    const row_set of_data = tested(data);
+    std::size_t left_out = 0;
+    std::vector<fold> kept;
+    for (fold& part : split.folds) {
+      part.test = part.test & of_data;
+      if (part.test.empty()) {
+        ++left_out;
+      } else {
+        kept.push_back(std::move(part));
+      }
+    }
+    split.folds = std::move(kept);
+    if (test ? test->empty() : split.folds.empty()) {
+      throw programs::usage_error((test ? test->source() : data.source()) + ": --tested: there are no " + which);
+    }
+    report.notes.push_back("tested on " + which + " alone; fitted on all" +
+                           (left_out > 0 ? "; " + std::to_string(left_out) + " folds have none of them" : ""));
+  }
   report.split = split.name;
   report.split_title = split.title;
-  const task<Schema> what{data, test ? &*test : nullptr, split, {.progress = asked.progress}};
-  const auto one = [&]<class Entry>(Entry which) {
+  const task<Schema> what{
+      data, test ? &*test : nullptr, split, {.progress = asked.progress, .split_worst_fold = true}};
+  for (const named_entry<Schema>& one : entries) {
     const auto& wanted = asked.predictors;
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), Entry::name) == wanted.end()) return;
-    report.results.push_back(run_entry(which, what, report.notes));
-  };
-  std::apply([&](auto... entries) { (one(entries), ...); }, Entries{});
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), one.name) == wanted.end()) continue;
+    report.results.push_back(one.evaluate(what, report.notes));
+  }
+  if (report.results.size() == 1 && report.results.front().refused.find("cannot be fitted") != std::string::npos) {
+    throw programs::usage_error(report.results.front().refused);
+  }
   return report;
 }
 
 /// Reads what is asked with `read(input, progress)` and evaluates it.
-template <class Entries, class Read>
-RAFTER_COLD rafter::evaluation_report read_and_run(const request& asked, const offer& offered, Read read) {
+template <class Schema, class Read>
+RAFTER_COLD rafter::evaluation_report read_and_run(const request& asked, const entry_list<Schema>& entries,
+                                                   const offer& offered, Read read) {
   auto data = read(asked.data, asked.progress);
-  if (!asked.test) return run<Entries>(asked, std::move(data), nullptr, offered);
+  if (!asked.test) return run<Schema>(asked, entries, std::move(data), nullptr, offered);
   auto test = read(*asked.test, asked.progress);
-  return run<Entries>(asked, std::move(data), &test, offered);
+  return run<Schema>(asked, entries, std::move(data), &test, offered);
 }
 
-template <class Schema, class... Entries>
-RAFTER_COLD offer offer_of(std::tuple<Entries...>, std::string_view usual_split) {
-  offer made{.schema = std::string(Schema::name),
-             .targets = {},
-             .predictors = {std::string(Entries::name)...},
-             .usual_split = std::string(usual_split)};
+template <class Schema> RAFTER_COLD offer offer_of(const entry_list<Schema>& entries, std::string_view usual_split) {
+  offer made{
+      .schema = std::string(Schema::name), .targets = {}, .predictors = {}, .usual_split = std::string(usual_split)};
+  for (const named_entry<Schema>& one : entries) made.predictors.emplace_back(one.name);
   Schema::targets::each([&]<class Leaf>() { made.targets.emplace_back(Leaf::name); });
   return made;
 }

@@ -30,6 +30,7 @@ template <class Visit> void each_split(Visit visit) {
   visit(k_fold{});
   visit(rolling_origin{});
   visit(pooled{temporal{}});
+  visit(shared{temporal{}});
   visit(lomo{} * temporal{});
   visit(lowo{} * temporal{});
 }

@@ -22,6 +22,9 @@ struct input {
   std::string_view text;
 };
 
+/// Which of the held-out steps count.
+enum class tested_steps { all, decode, prompts };
+
 /// The command line, parsed, and the files that it names.
 struct request {
   input data;
@@ -29,6 +32,7 @@ struct request {
   std::string target;                   ///< empty: the schema's first
   std::string split;                    ///< empty: the schema's usual one
   std::vector<std::string> predictors;  ///< empty: all that the schema offers
+  tested_steps tested = tested_steps::all;
   rafter::progress_callback progress;
 };
 

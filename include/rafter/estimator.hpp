@@ -3,8 +3,10 @@
 
 #include "rafter/estimator/analytical_model.hpp"
 #include "rafter/estimator/estimator.hpp"
+#include "rafter/estimator/fitted_parameters.hpp"
 #include "rafter/estimator/linear.hpp"
 #include "rafter/estimator/mean_of_target.hpp"
+#include "rafter/estimator/nonlinear.hpp"
 #include "rafter/estimator/objective.hpp"
 #include "rafter/estimator/per.hpp"
 #include "rafter/estimator/predictors.hpp"

@@ -1,9 +1,12 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "rafter/evaluation/error_split.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/html.hpp"
 #include "rafter/evaluation/json.hpp"
+#include "rafter/evaluation/parameter_efficiency.hpp"
+#include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/plausibility.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/table.hpp"

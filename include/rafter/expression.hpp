@@ -6,4 +6,5 @@
 #include "rafter/expression/formula.hpp"
 #include "rafter/expression/node.hpp"
 #include "rafter/expression/operators.hpp"
+#include "rafter/expression/parameter.hpp"
 #include "rafter/expression/tape.hpp"

@@ -1,9 +1,11 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "rafter/solver/cma_es.hpp"
 #include "rafter/solver/dense.hpp"
 #include "rafter/solver/double_double.hpp"
 #include "rafter/solver/extended_least_squares.hpp"
+#include "rafter/solver/identifiability.hpp"
 #include "rafter/solver/least_squares.hpp"
 #include "rafter/solver/linear_solver.hpp"
 #include "rafter/solver/minimizer.hpp"
@@ -12,6 +14,7 @@
 #include "rafter/solver/nelder_mead.hpp"
 #include "rafter/solver/non_negative_least_squares.hpp"
 #include "rafter/solver/ordinary_least_squares.hpp"
+#include "rafter/solver/random.hpp"
 #include "rafter/solver/residual_model.hpp"
 #include "rafter/solver/ridge.hpp"
 #include "rafter/solver/ridge_path.hpp"

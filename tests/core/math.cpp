@@ -41,6 +41,10 @@ struct sqrt_function {
   static long double reference(long double x) { return std::sqrt(x); }
 };
 
+struct ceil_function {
+  template <class V> static V apply(V x) { return rafter::ceil(x); }
+};
+
 /// Distance from the reference in units of the last place of a double of the reference's size (at least the subnormal
 /// one).
 double ulps(double value, long double reference) {
@@ -234,6 +238,45 @@ TEST(Math, SqrtByDigitsAgreesWithTheProcessor) {
   }
 }
 
+TEST(Math, CeilIsThatOfTheCLibrary) {
+  for (const double x : any_doubles(50000)) {
+    if (std::isnan(x)) continue;
+    EXPECT_EQ(rafter::ceil(x), std::ceil(x)) << x;
+  }
+  std::mt19937_64 random(9);
+  for (int exponent = -3; exponent < 56; ++exponent) {  // around halves and integers of every size
+    for (int i = 0; i < 200; ++i) {
+      const double integer = std::ldexp(static_cast<double>(random() >> 11) * 0x1p-53, exponent);
+      for (const double near : {std::floor(integer), std::floor(integer) + 0.5, integer}) {
+        for (const double x : {near, std::nextafter(near, inf), std::nextafter(near, -inf)}) {
+          ASSERT_EQ(rafter::ceil(x), std::ceil(x)) << x;
+          ASSERT_EQ(rafter::ceil(-x), std::ceil(-x)) << -x;
+        }
+      }
+    }
+  }
+}
+
+TEST(Math, CeilTakesEverySpecialValue) {
+  for (const double x : {0.0, 1.0, -1.0, 7.0, -1e6, 0x1p51, -0x1p51, 0x1p52, -0x1p52, 0x1p53 + 2.0, 1e300, -1e300,
+                         inf, -inf, largest, -largest}) {
+    EXPECT_EQ(rafter::ceil(x), x);
+  }
+  EXPECT_EQ(rafter::ceil(0.5), 1.0);
+  EXPECT_EQ(rafter::ceil(-0.5), 0.0);
+  EXPECT_EQ(rafter::ceil(0x1p51 + 0.5), 0x1p51 + 1.0);
+  EXPECT_EQ(rafter::ceil(-0x1p51 - 0.5), -0x1p51);
+  EXPECT_EQ(rafter::ceil(0x1p52 - 0.5), 0x1p52);
+  EXPECT_EQ(rafter::ceil(smallest), 1.0);
+  EXPECT_EQ(rafter::ceil(1.0 + 0x1p-52), 2.0);
+  EXPECT_EQ(rafter::ceil(1.0 - 0x1p-53), 1.0);
+  EXPECT_TRUE(std::isnan(rafter::ceil(nan)));
+  for (const double x : {-0.3, -0.0, -smallest, -1.0 + 0x1p-53}) {
+    EXPECT_EQ(rafter::ceil(x), 0.0) << x;
+    EXPECT_FALSE(std::signbit(rafter::ceil(x))) << x;  // unlike the C library: one zero
+  }
+}
+
 TEST(Math, PacksGiveTheBitsOfSingleValues) {
   if (contracts())
     GTEST_SKIP() << "skipped: g++ fuses differently in packs and alone (-ffp-contract=off was not given)";
@@ -241,6 +284,7 @@ TEST(Math, PacksGiveTheBitsOfSingleValues) {
   expect_the_same_bits_in_every_lane<log1p_function>();
   expect_the_same_bits_in_every_lane<exp_function>();
   expect_the_same_bits_in_every_lane<sqrt_function>();
+  expect_the_same_bits_in_every_lane<ceil_function>();
 }
 
 TEST(Math, EveryCompilerAndTargetGivesTheSameBits) {
@@ -261,6 +305,9 @@ TEST(Math, WorksInConstantExpressions) {
   static_assert(rafter::exp(inf) == inf && rafter::log(inf) == inf && rafter::log1p(inf) == inf &&
                 rafter::sqrt(inf) == inf);
   static_assert(rafter::log(smallest) == -744.44007192138126231);
+  static_assert(rafter::ceil(2.5) == 3.0 && rafter::ceil(-2.5) == -2.0 && rafter::ceil(-0.3) == 0.0 &&
+                rafter::ceil(1e300) == 1e300 && rafter::ceil(inf) == inf && rafter::ceil(-inf) == -inf &&
+                rafter::ceil(0x1p51 + 0.5) == 0x1p51 + 1.0);
 }
 
 TEST(Math, IntegerPowerMultipliesInAFixedOrder) {

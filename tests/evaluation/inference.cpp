@@ -139,4 +139,50 @@ TEST(CoefficientTable, RefusesSizesThatDisagreeAndImpossibleConfidence) {
   EXPECT_THROW(coefficient_table(solution, {"a"}, {"s"}, "").row("b"), error);
 }
 
+// -- parameters of parametric models ---------------------------------------------------------------------------------
+
+fitted_parameter fitted_of(std::string name, double value, double error, parameter_state state) {
+  return {.name = std::move(name),
+          .unit = "s",
+          .value = value,
+          .standard_error = error,
+          .lower = 0.0,
+          .upper = 1.0,
+          .state = state,
+          .note = {}};
+}
+
+TEST(ParameterInference, AddsStudentsTTimesTheStandardError) {
+  const parameter_inference table({fitted_of("p", 3.0, 0.5, parameter_state::determined)}, 10.0);
+  const double t = 2.2281388519862747;  // F(t) = 0.975, by bisection of the closed form for 10 degrees of freedom
+  EXPECT_NEAR(table.row("p").low, 3.0 - 0.5 * t, 1e-12);
+  EXPECT_NEAR(table.row("p").high, 3.0 + 0.5 * t, 1e-12);  // beyond its bound 1: nothing is cut
+}
+TEST(ParameterInference, HasNoEndsWhereTheRowsSayNothing) {
+  const double infinite = std::numeric_limits<double>::infinity();
+  const parameter_inference table({fitted_of("dead", 0.5, infinite, parameter_state::dead),
+                                   fitted_of("open", 0.5, infinite, parameter_state::undetermined)},
+                                  10.0);
+  for (const char* name : {"dead", "open"}) {
+    EXPECT_EQ(table.row(name).low, -infinite);
+    EXPECT_EQ(table.row(name).high, infinite);
+  }
+  EXPECT_NE(table.text().find("no effect"), std::string::npos);
+  EXPECT_EQ(table.text().find("inf"), std::string::npos) << table.text();
+  const parameter_inference none({fitted_of("p", 0.5, 0.1, parameter_state::determined)}, 0.0);
+  EXPECT_EQ(none.row("p").high, infinite);  // no degrees of freedom
+}
+TEST(ParameterInference, SaysNothingOfHeldParametersAndOfThoseAtBounds) {
+  const parameter_inference table({fitted_of("held", 0.5, 0.0, parameter_state::held),
+                                   fitted_of("low", 0.0, 0.0, parameter_state::at_lower_bound),
+                                   fitted_of("high", 1.0, 0.0, parameter_state::at_upper_bound)},
+                                  10.0);
+  for (const parameter_row& one : table.rows()) EXPECT_TRUE(std::isnan(one.low) && std::isnan(one.high));
+  EXPECT_EQ(table.text().find("nan"), std::string::npos) << table.text();
+}
+TEST(ParameterInference, RefusesWhatMakesNoSense) {
+  EXPECT_THROW(parameter_inference(std::vector<fitted_parameter>{}, 10.0, 1.0), error);
+  EXPECT_THROW(parameter_inference(std::vector<fitted_parameter>{}, 10.0).row("p"), error);
+}
+
 }  // namespace

@@ -61,6 +61,41 @@ TEST(Json, SaysWhatWasNotEvaluatedAndWhy) {
   EXPECT_EQ(json["not_evaluated"][0]["reason"], "the schema lacks 'requests'");
   EXPECT_EQ(json["results"].size(), 3U);
 }
+TEST(Json, GivesParametersInBaseUnitsWithTheirStates) {
+  auto report = tiny::made_report();
+  report.results = {tiny::parametric_result()};
+  const auto result = nlohmann::ordered_json::parse(json_of(report).dump())["results"][0];
+  EXPECT_EQ(result["parameters"], 5);
+  EXPECT_EQ(result["identifiable"], 3);
+  const auto& fold = result["folds"][1];
+  EXPECT_EQ(fold["parameters"], 5);  // the count, as for every predictor
+  ASSERT_EQ(fold["fitted_parameters"].size(), 5U);
+  EXPECT_EQ(fold["fitted_parameters"][2],
+            nlohmann::ordered_json::parse(R"({"name": "overhead", "unit": "s", "value": 750e-6,
+                                              "standard_error": 1e-6, "state": "determined"})"));
+  EXPECT_TRUE(fold["fitted_parameters"][3]["standard_error"].is_null());  // infinite
+  EXPECT_EQ(fold["fitted_parameters"][3]["state"], "undetermined");
+  EXPECT_EQ(fold["findings"][1], "only wild/limited is determined");
+}
+TEST(Json, GivesStabilityFindingsAndTheSplitOfAParametricResult) {
+  auto report = tiny::made_report();
+  report.results.push_back(tiny::parametric_result());
+  const auto json = nlohmann::ordered_json::parse(json_of(report).dump());
+  EXPECT_FALSE(json["results"][0].contains("stability"));
+  const auto& result = json["results"][3];
+  EXPECT_EQ(result["stability"][0]["mean"], 0.625);
+  EXPECT_EQ(result["stability"][0]["stable"], true);
+  EXPECT_EQ(result["stability"][1]["stable"], false);
+  EXPECT_TRUE(result["stability"][3]["stable"].is_null());
+  EXPECT_EQ(result["stability"][3]["state"], "at a bound in 1 of 2, not determined in 1");
+  EXPECT_EQ(result["findings"]["every_fold"].size(), 1U);
+  EXPECT_EQ(result["findings"]["worst_fold"][0], "only wild/limited is determined");
+  EXPECT_EQ(result["worst_fold_split"]["held_out"], "code");
+  EXPECT_EQ(result["worst_fold_split"]["mape"], 50.0);
+  EXPECT_EQ(result["worst_fold_split"]["refitted_mape"], 12.5);
+  EXPECT_EQ(result["worst_fold_split"]["correction_mape"], 37.5);
+  EXPECT_EQ(result["worst_fold_split"]["uncorrected_mspe_signed"], 50.0);
+}
 TEST(Json, SaysWhyThereIsNoAudit) {
   auto report = tiny::made_report();
   report.plausibility = {};

@@ -68,6 +68,76 @@ TEST(Text, StreamsWhatItWrites) {
   out << tiny::made_report();
   EXPECT_EQ(out.str(), text_of(tiny::made_report()));
 }
+evaluation_report parametric_report() {
+  evaluation_report report = tiny::made_report();
+  report.results.push_back(tiny::parametric_result());
+  return report;
+}
+
+TEST(Text, TellsTheParametersBelowTheFolds) {
+  const std::string text = text_of(parametric_report());
+  const std::size_t folds = text.find("5 parameters, log ratio, trust region");
+  const std::size_t split =
+      text.find("worst fold code: 50.00 % (signed +12.50) = 12.50 % (signed +3.12) of the form");
+  const std::size_t table = text.find("fitted parameters over the folds");
+  const std::size_t everywhere = text.find("findings in every fold:\n    gone has no effect on any training row\n");
+  const std::size_t worst = text.find("findings in the worst fold, code:\n    only wild/limited is determined\n");
+  ASSERT_NE(worst, std::string::npos) << text;
+  EXPECT_LT(folds, split);
+  EXPECT_LT(split, table);
+  EXPECT_LT(table, everywhere);
+  EXPECT_LT(everywhere, worst);
+  EXPECT_NE(text.find("+ 37.50 % not transferred; nothing fitted: 200.00 % (signed +50.00)"), std::string::npos);
+  EXPECT_EQ(text.find("limited is at its upper bound 100"), std::string::npos);  // not of the worst fold
+}
+TEST(Text, TellsTheSameInMarkdown) {
+  const std::string text = markdown_of(parametric_report());
+  EXPECT_NE(text.find("| overhead | us | 500 |"), std::string::npos) << text;
+  EXPECT_NE(text.find("* only wild/limited is determined\n"), std::string::npos);
+  EXPECT_NE(text.find("= 12.50 % (signed +3.12) of the form"), std::string::npos);
+}
+TEST(Text, CountsInsteadOfTheLongStatusOfAParametricFit) {
+  fold_result one = tiny::parametric_result().folds[0];
+  EXPECT_EQ(detail::fit_text(one), "ok, 4/5 identifiable, 1 at bound");
+  one.fit.healthy = false;
+  one.fit.status = "evaluation limit; 4 of 5 parameters identifiable";
+  one.fit.identifiable = 5;
+  EXPECT_EQ(detail::fit_text(one), "! evaluation limit, 1 at bound");
+}
+TEST(Text, SaysThatTheFormCannotBeFittedOnTheHeldOutRows) {
+  error_split split = *tiny::parametric_result().split;
+  split.refused = "no rows to fit on";
+  EXPECT_EQ(detail::split_text(split),
+            "worst fold code: 50.00 % (signed +12.50) = unknown parts, for the form cannot be fitted on these rows "
+            "alone (no rows to fit on); nothing fitted: 200.00 % (signed +50.00)");
+}
+TEST(Text, SaysHowManyFindingsItLeavesToTheJson) {
+  evaluation_report report = parametric_report();
+  for (int i = 0; i < 20; ++i) report.results.back().folds[1].findings.push_back("p" + std::to_string(i) + " odd");
+  const std::string text = text_of(report);
+  EXPECT_NE(text.find("    p10 odd\n    and 9 more, all in the JSON report\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("p11 odd"), std::string::npos);
+}
+TEST(Text, ComparesByParametersWhenTwoHaveThem) {
+  evaluation_report report = parametric_report();
+  EXPECT_EQ(text_of(report).find("ACCURACY AGAINST PARAMETERS"), std::string::npos);
+  report.results.push_back(tiny::parametric_result("other"));
+  const std::string text = text_of(report);
+  EXPECT_NE(text.find("ACCURACY AGAINST PARAMETERS"), std::string::npos);
+  EXPECT_EQ(text.find("% per parameter"), std::string::npos);  // without a mean there is nothing to measure from
+  predictor_result mean;
+  mean.predictor = "mean";
+  mean.folds = {tiny::fold_of("code", 8.0)};
+  report.results.push_back(mean);
+  EXPECT_NE(text_of(report).find("% per parameter  against blackbox"), std::string::npos);
+  EXPECT_NE(markdown_of(report).find("## Accuracy against parameters"), std::string::npos);
+}
+TEST(Text, ShowsNoControlCharactersOfParameterNames) {
+  evaluation_report report = parametric_report();
+  report.results.back().folds[1].parameters[0].name = "factor[\x1b[2J]";
+  report.results.back().folds[1].findings.push_back("factor[\x1b[2J] is at its lower bound");
+  EXPECT_EQ(text_of(report).find('\x1b'), std::string::npos);
+}
 TEST(Text, EscapesLabelsInMarkdown) {
   EXPECT_NE(markdown_of(tiny::made_report()).find("| chat\\|7b |"), std::string::npos);
 }

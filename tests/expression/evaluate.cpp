@@ -37,6 +37,7 @@ TEST(Apply, OperationsAreThoseOfTheLanguage) {
   EXPECT_EQ((scalar<integer_power, 5>(2)), 32.0);
   EXPECT_EQ((scalar<integer_power, -2>(2)), 0.25);
   EXPECT_EQ(scalar<square_root>(9), 3.0);
+  EXPECT_EQ(scalar<round_up>(2.25), 3.0);
   EXPECT_NEAR(scalar<exponential>(1), std::exp(1.0), 1e-15);
   EXPECT_NEAR(scalar<logarithm>(3), std::log(3.0), 1e-15);
   EXPECT_NEAR(scalar<logarithm_1p>(1e-9), std::log1p(1e-9), 1e-24);
@@ -102,6 +103,7 @@ TEST(Apply, EachLaneOfAPackIsTheScalarBitForBit) {
   expect_lanes_are_scalars<logarithm>();
   expect_lanes_are_scalars<logarithm_1p>();
   expect_lanes_are_scalars<exponential>();
+  expect_lanes_are_scalars<round_up>();
   expect_lanes_are_scalars<integer_power, 3>();
   expect_lanes_are_scalars<integer_power, -2>();
   expect_lanes_are_scalars<add>();

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "rafter/estimator/nonlinear.hpp"
 #include "rafter/estimator/predictors.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/text.hpp"
@@ -16,6 +17,20 @@
 namespace {
 
 using namespace rafter;
+using namespace rafter::literals;
+
+// Only the quotient of two parameters is determined, and a third has no effect.
+inline constexpr bounded<"factor", 0.1_c, 1_c, 1e9_c> factor{};
+inline constexpr bounded<"efficiency", 0.01_c, 0.5_c, 1_c> efficiency{};
+inline constexpr bounded<"overhead", 0_c, 1_c, 10_c, units::second> overhead{};
+inline constexpr bounded<"sleep", 0_c, 1_c, 10_c, units::second> sleep{};
+struct parametric : nonlinear<factor / efficiency * analytical::floor_time + overhead +
+                              sleep * indicator(decode_tokens < 0_c * decode_tokens)> {
+  static constexpr std::string_view label = "parametric";
+};
+struct factor_only : nonlinear<factor * analytical::floor_time> {
+  static constexpr std::string_view label = "factor_only";
+};
 
 evaluation_report report() {
   std::vector<double> floors;
@@ -28,7 +43,8 @@ evaluation_report report() {
     return i == 123 || i == 321 ? floors[i] / 2 : time;  // two bad rows, to be looked at
   });
   evaluation_report made =
-      evaluate<predictors::mean, predictors::blackbox, predictors::blackbox_relative>(data, lomo{});
+      evaluate<predictors::mean, predictors::blackbox, predictors::blackbox_relative, parametric, factor_only>(
+          data, lomo{}, {.progress = {}, .split_worst_fold = true});
   predictor_result refused;
   refused.predictor = "roofline9";
   refused.refused = "the schema lacks 'prefill_attention_pairs'";

@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <string>
+#include <string_view>
 
 #include "rafter/hardware/a100.hpp"
 #include "rafter/hardware/h100.hpp"
@@ -86,6 +87,36 @@ TEST(Accelerator, CheckNamesTheImpossibleFigure) {
   bad = good;
   bad.name.clear();
   EXPECT_TRUE(says(bad, "name"));
+  bad = good;
+  bad.multiprocessors = -1;
+  EXPECT_TRUE(says(bad, "multiprocessors = -1 is negative"));
+  for (const double impossible : {-1.0, std::numeric_limits<double>::quiet_NaN(), 1e301}) {
+    bad = good;
+    bad.cache_capacity = bytes{impossible};
+    EXPECT_TRUE(says(bad, "cache_capacity")) << impossible;
+  }
+}
+
+TEST(Accelerator, CarriesMultiprocessorsAndCacheIntoItsRecord) {
+  const accelerator_record record = record_of<h100_sxm>();
+  EXPECT_EQ(record.multiprocessors, 132);
+  EXPECT_EQ(record.cache_capacity, 50_MB);
+  EXPECT_EQ(record_of(record), record);
+}
+
+struct plain_device {  // what a device must say, and no more
+  static constexpr std::string_view name = "plain";
+  static constexpr std::string_view source = "none: made up";
+  static constexpr peak_table peak_flops{{precision::bf16, 1_TFLOP_per_s}};
+  static constexpr byte_per_second hbm_bandwidth = 1_TB_per_s;
+  static constexpr bytes hbm_capacity = 1_GB;
+  static constexpr byte_per_second link_bandwidth{0.0};
+};
+TEST(Accelerator, MayLeaveOpenHowManyMultiprocessorsAndHowMuchCacheItHas) {
+  const accelerator_record record = record_of<plain_device>();
+  EXPECT_EQ(record.multiprocessors, 0);
+  EXPECT_EQ(record.cache_capacity, bytes{0.0});
+  EXPECT_NO_THROW(check(record));
 }
 
 }  // namespace

@@ -51,6 +51,20 @@ TEST(HardwareCatalog, KeepsTheRatiosOfDensePeaks) {
   }
 }
 
+// Published beside the peaks (the white papers' tables of the GA100, GA102, AD102, GH100 and GB100, AMD's of CDNA 3).
+TEST(HardwareCatalog, KnowsTheMultiprocessorsAndTheCacheOfEveryDevice) {
+  for (const std::string_view name : accelerator_names()) {
+    const accelerator_record device = find_accelerator(name);
+    EXPECT_GE(device.multiprocessors, 50) << name;
+    EXPECT_GE(device.cache_capacity.value, 6e6) << name;
+    EXPECT_LT(device.cache_capacity.value, 0.01 * device.hbm_capacity.value) << name;
+  }
+  EXPECT_EQ(find_accelerator("H100 PCIe").multiprocessors, 114);
+  EXPECT_EQ(find_accelerator("H200").multiprocessors, 132);
+  EXPECT_EQ(find_accelerator("A100-SXM").multiprocessors, 108);
+  EXPECT_DOUBLE_EQ(find_accelerator("A100-SXM").cache_capacity.value, 40e6);
+}
+
 TEST(HardwareCatalog, FindsEveryDeviceByItsOwnNameAndHasASourceForIt) {
   std::set<std::string> names;
   for (const std::string_view name : accelerator_names()) {

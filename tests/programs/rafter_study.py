@@ -149,7 +149,11 @@ def rafter_table(models=("llama-2-7b", "llama-2-70b", "mixtral-8x7b"), steps=12)
 TABLES = {"blis_steps": blis_table, "kernel_steps": kernel_table, "rafter": rafter_table}
 TIME = {"blis_steps": "duration_us", "kernel_steps": "gemm_us", "rafter": "gpu_time_us"}  # one where any size agrees
 COUNT = {"blis_steps": "queue_running", "kernel_steps": "num_decode_reqs", "rafter": "step_id"}
-PREDICTORS = ["mean", "blackbox", "blackbox_nnls", "blackbox_relative", "ridge30", "ridge_scale_free", "roofline0"]
+PREDICTORS = ["mean", "blackbox", "blackbox_nnls", "blackbox_relative", "ridge30", "ridge_scale_free", "roofline0",
+              "roofline9", "roofline9_study", "roofline16", "roofline16_study", "roofline18", "roofline18_study", "roofline36",
+              "roofline36_study", "kernel9", "best"]
+PER_MODEL = ["roofline36", "roofline36_study"]  # nothing to say of a model never seen
+NEED_LISTS = ["ridge_scale_free", "roofline0", "roofline9", "roofline16", "roofline18", "roofline36", "kernel9"]
 
 
 class Case(unittest.TestCase):
@@ -551,6 +555,9 @@ class Requests(Case):
         self.wrong(r"--data needs --schema \(rafter, kernel_steps or blis_steps\)$", "--data", path)
         self.wrong("--schema kernel_steps needs --data$", "--schema", "kernel_steps")
 
+    def test_the_tested_steps_are_those_asked_for(self):
+        self.wrong(r"unknown set of steps 'decod'; did you mean 'decode'\? \(see --list\)$", "--tested", "decod")
+
     def test_a_split_by_time_needs_an_order(self):
         for split in ("temporal", "rolling_origin", "pooled_temporal", "lomo_x_temporal"):
             self.refuses(kernel_table(), r": .*needs steps in order of time; this dataset has no step ids$", "--split",
@@ -691,7 +698,7 @@ class Reports(Case):
             evaluated = [one["predictor"] for one in report["results"]]
             refused = [one["predictor"] for one in report["not_evaluated"]]
             self.assertEqual(sorted(evaluated + refused), sorted(PREDICTORS))
-            self.assertEqual(refused, ["ridge_scale_free", "roofline0"] if table.schema == "blis_steps" else [])
+            self.assertEqual(refused, NEED_LISTS if table.schema == "blis_steps" else PER_MODEL)
 
     def test_the_embedded_data_is_studied_without_a_file(self):
         report = self.report()
@@ -823,7 +830,7 @@ class Reports(Case):
 
     def test_every_split_runs_where_the_data_allows_it(self):
         splits = re.search("^splits: (.*)$", self.runs("--list"), re.M).group(1).split(", ")
-        self.assertEqual(len(splits), 11)
+        self.assertEqual(len(splits), 12)
         for split in splits:
             with self.subTest(split=split):
                 if split == "loho":
@@ -936,7 +943,8 @@ class ExternalData(Case):
             with self.subTest(split=split):
                 report = self.report("--data", path, "--schema", "kernel_steps", "--split", split)
                 self.check_report(report, "kernel_steps", 48028)
-                self.assertEqual([one["predictor"] for one in report["results"]], PREDICTORS)
+                expected = [one for one in PREDICTORS if split == "lowo" or one not in PER_MODEL]
+                self.assertEqual([one["predictor"] for one in report["results"]], expected)
                 for result in report["results"]:
                     rows = {fold["held_out"]: fold["rows"] for fold in result["folds"]}
                     self.assertEqual(sum(rows.values()), 48028)
@@ -962,7 +970,7 @@ class ExternalData(Case):
         path = self.need("kernel_steps/steps.csv")
         done = study("--data", path, "--schema", "kernel_steps", "--split", "lomo")
         self.assertEqual((done.status, done.err), (0, ""))
-        self.assertLess(done.seconds, 5 * SLOWNESS)
+        self.assertLess(done.seconds, 20 * SLOWNESS)
 
 
 class Recorder(unittest.TextTestResult):

@@ -58,13 +58,6 @@ TEST(MultiStart, EachStratumOfEachParameterIsDrawnOnce) {
   EXPECT_EQ(second, std::vector<int>(10, 1));
 }
 
-// The reference outputs of SplitMix64 for seed 1234567 begin 6457827717110365317, 3203168211198807973.
-TEST(MultiStart, TheGeneratorIsSplitMix64) {
-  rafter::detail::start_generator random(1234567);
-  EXPECT_EQ(random.uniform(), static_cast<double>(6457827717110365317ULL >> 11) * 0x1p-53);
-  EXPECT_EQ(random.uniform(), static_cast<double>(3203168211198807973ULL >> 11) * 0x1p-53);
-}
-
 TEST(MultiStart, MissingBoundsEndAtTheSpread) {
   const double none = std::numeric_limits<double>::infinity();
   const auto points =

@@ -111,6 +111,8 @@ template <class E> double walk(const state_step& step, const rafter::request* on
         return rafter::log1p(x[0]);
       case exponential:
         return rafter::exp(x[0]);
+      case round_up:
+        return std::ceil(x[0]) + 0.0;  // a zero is +0
       case integer_power:
         return naive_power(x[0], E::detail_v);
       case logical_not:
@@ -205,6 +207,9 @@ inline constexpr auto battery = std::tuple{
     exp(1_c),
     sqrt(L),
     log1p(-(0.5_c)),
+    ceil(tokens / 64_c),
+    ceil(-busy),
+    ceil(busy) * ceil(1.5_c),
     // conditions
     busy<0.5_c, busy <= 0.5_c, busy> 0.5_c,
     busy >= 0.5_c,
@@ -251,6 +256,7 @@ inline constexpr auto battery = std::tuple{
     mean(1_c, decode),
     // reductions of expressions of requests
     sum(sqrt(context)),
+    sum(ceil(context / 16_c) * 16_c, decode),
     sum(log1p(context), decode),
     mean(exp(-(context / 1000_c)), prefill),
     sum(pow<2>(fresh), prefill),

@@ -32,6 +32,54 @@ inline rafter::fold_result fold_of(std::string held_out, double mape) {
   return made;
 }
 
+inline rafter::fitted_parameter parameter_of(std::string name, std::string unit, double value, double standard_error,
+                                             rafter::parameter_state state, std::string note = {}) {
+  return {.name = std::move(name),
+          .unit = std::move(unit),
+          .value = value,
+          .standard_error = standard_error,
+          .lower = 0.0,
+          .upper = 100.0,
+          .state = state,
+          .note = std::move(note)};
+}
+
+/// A parametric predictor on two folds, the second of them the worse.
+inline rafter::predictor_result parametric_result(std::string name = "roofline") {
+  using enum rafter::parameter_state;
+  constexpr double infinite = std::numeric_limits<double>::infinity();
+  rafter::predictor_result made;
+  made.predictor = std::move(name);
+  made.description = "5 parameters, log ratio, trust region";
+  made.folds = {fold_of("chat|7b", 0.25), fold_of("code", 0.5)};
+  for (rafter::fold_result& one : made.folds) {
+    one.fit.parameters = 5;
+    one.fit.identifiable = 4;
+    one.fit.status = "converged: cost; 4 of 5 parameters identifiable";
+  }
+  made.folds[1].fit.identifiable = 3;
+  made.folds[0].parameters = {parameter_of("steady", "1", 0.75, 0.01, determined),
+                              parameter_of("wild", "1", 1.0, 0.01, determined),
+                              parameter_of("overhead", "s", 250e-6, 1e-6, determined),
+                              parameter_of("limited", "1", 100.0, 0.0, at_upper_bound),
+                              parameter_of("gone", "1", 0.5, infinite, dead, "kv_sum 0 on every training row")};
+  made.folds[1].parameters = {parameter_of("steady", "1", 0.5, 0.01, determined),
+                              parameter_of("wild", "1", 4.0, 0.01, determined),
+                              parameter_of("overhead", "s", 750e-6, 1e-6, determined),
+                              parameter_of("limited", "1", 60.0, infinite, undetermined),
+                              parameter_of("gone", "1", 0.5, infinite, dead, "kv_sum 0 on every training row")};
+  made.folds[0].findings = {"gone has no effect on any training row", "limited is at its upper bound 100"};
+  made.folds[1].findings = {"gone has no effect on any training row", "only wild/limited is determined"};
+  rafter::error_split split;
+  split.held_out = "code";
+  split.rows = 678;
+  split.transferred = made.folds[1].errors;
+  split.uncorrected = fold_of("code", 2.0).errors;
+  split.refitted = fold_of("code", 0.125).errors;
+  made.split = split;
+  return made;
+}
+
 inline rafter::evaluation_report made_report() {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   rafter::evaluation_report report;

@@ -22,8 +22,8 @@ template <class Split> class AnySplit : public ::testing::Test {};
 
 using all_splits =
     ::testing::Types<temporal, lomo, lowo, loeo, loho, k_fold, rolling_origin, pooled<temporal>,
-                     pooled<rolling_origin>, within<group::workload, lomo>, within<group::model, temporal>,
-                     within<group::experiment, k_fold>, split_product<lomo, temporal>,
+                     pooled<rolling_origin>, shared<temporal>, shared<rolling_origin>, within<group::workload, lomo>,
+                     within<group::model, temporal>, within<group::experiment, k_fold>, split_product<lomo, temporal>,
                      split_product<k_fold, temporal>, split_product<lomo, rolling_origin>, split_product<lomo, lowo>,
                      nested<lowo, k_fold>>;
 TYPED_TEST_SUITE(AnySplit, all_splits);

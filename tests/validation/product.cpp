@@ -34,6 +34,14 @@ any_dataset two_models_in_time() {
   return data;
 }
 
+TEST(Shared, FitsTheEarlyStepsOfAllAndTestsEachExperimentsLateOnes) {
+  static_assert(split_policy<shared<temporal>> && shared<temporal>::name == "shared_temporal");
+  const row_set early = row_set::of({0, 1, 2, 5, 6, 7});
+  EXPECT_EQ((shared{temporal{0.6, 0.2}}.folds(two_models_in_time())),
+            (std::vector<fold>{{"x", early, row_set::of({3, 8}), row_set::of({4})},
+                               {"y", early, row_set::of({3, 8}), row_set::of({9})}}));
+}
+
 TEST(SplitProduct, HoldsAModelOutAndTestsItsLaterSteps) {
   EXPECT_EQ((lomo{} * temporal{0.6, 0.2}).folds(two_models_in_time()),
             (std::vector<fold>{{"a x later steps", row_set::of({5, 6, 7}), row_set::of({8}), row_set::of({4})},

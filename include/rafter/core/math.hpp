@@ -135,6 +135,15 @@ template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V sqrt(V x) {
   }
 }
 
+/// Smallest integer that is not less than x, exact; a zero is always +0.
+template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V ceil(V x) {
+  // Adding and subtracting 2^52, away from zero, rounds to the nearest integer; from 2^52 on all doubles are integers.
+  const V away = choose(x < 0.0, broadcast<V>(-0x1p52), broadcast<V>(0x1p52));
+  const V nearest = (x + away) - away;
+  const V up = nearest + choose(nearest < x, broadcast<V>(1.0), broadcast<V>(0.0));
+  return choose(x < 0x1p52, choose(x > -0x1p52, up, x), x);
+}
+
 /// Natural logarithm (fdlibm's e_log.c without its branches).
 template <lane_value V> RAFTER_ALWAYS_INLINE constexpr V log(V x) {
   const auto subnormal = x < std::numeric_limits<double>::min();

@@ -53,13 +53,15 @@ template <class Expression> class analytical_predictor {
   std::size_t rows_;
 };
 
-/// A formula as an estimator: nothing is fitted. `analytical_model<analytical::roofline_step_time>` is `roofline0`.
+/// A formula as an estimator: nothing is fitted; its parameters, if it has any, are held. `analytical_model<analytical::roofline_step_time>` is `roofline0`.
 template <auto Expression> struct analytical_model {
   using expression_type = std::remove_cvref_t<decltype(Expression)>;
   static_assert(expression_type::dimension_v == units::second,
                 "rafter: a step-time model is an expression in seconds");
   static_assert(detail::first_observed_after<expression_type>().empty(),
                 "rafter: a step-time model reads an observable that is known only after the step");
+  static_assert(!parametric<expression_type>,
+                "rafter: this expression has free parameters: fit them with nonlinear<...>");
 
   static std::string name() { return "formula, nothing fitted"; }
   static constexpr std::string_view reads_identity(group axis) {

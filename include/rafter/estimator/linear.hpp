@@ -439,6 +439,10 @@ template <class Features, class Objective> class linear_predictor {
 template <auto Features, linear_solver Solver, class Objective = objective::squared> struct linear {
   using features = typename std::remove_cvref_t<decltype(Features)>::set_type;
   using objective_type = Objective;
+  static_assert(
+      !objective::detail::beyond_linear<Objective>,
+      "rafter: robust, weighted, balanced and stacked objectives are for nonlinear<model, objective>, whose "
+      "model may well be linear in its parameters");
 
   static std::string name() {
     std::string text = Solver{}.name() + " on " + std::to_string(features::size) + " features";

@@ -1,6 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -32,6 +33,41 @@ template <group Axis, class Predictor> class per_predictor {
       }
     }
     return total;
+  }
+
+  /// The parts' parameters, named `parameter[label]`, where the parts have parameters.
+  auto parameters() const requires requires(const Predictor& part) { part.parameters(); }
+  {
+    decltype(std::declval<const Predictor&>().parameters()) all;
+    for (const auto& [label, part] : parts_) {
+      for (auto one : part.parameters()) {
+        one.name += "[" + label + "]";
+        all.push_back(std::move(one));
+      }
+    }
+    return all;
+  }
+  /// What the parts' fits say, each with its label; what all of them say is said once.
+  std::vector<std::string> findings() const requires requires(const Predictor& part) { part.findings(); }
+  {
+    std::vector<std::string> all;
+    std::vector<std::vector<std::string>> each;
+    for (const auto& [label, part] : parts_) each.push_back(part.findings());
+    const auto everywhere = [&](const std::string& text) {
+      return std::all_of(each.begin(), each.end(), [&](const auto& found) {
+        return std::find(found.begin(), found.end(), text) != found.end();
+      });
+    };
+    for (std::size_t i = 0; i < each.size(); ++i) {
+      for (const std::string& text : each[i]) {
+        if (!everywhere(text)) {
+          all.push_back(parts_[i].first + ": " + text);
+        } else if (i == 0) {
+          all.push_back(text);
+        }
+      }
+    }
+    return all;
   }
 
   /// @throws fit_error naming a label that no part was fitted on

@@ -4,10 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "rafter/analytical/corrected.hpp"
+#include "rafter/analytical/kernel_models.hpp"
+#include "rafter/analytical/pool_state.hpp"
 #include "rafter/analytical/roofline.hpp"
 #include "rafter/estimator/analytical_model.hpp"
 #include "rafter/estimator/linear.hpp"
 #include "rafter/estimator/mean_of_target.hpp"
+#include "rafter/estimator/nonlinear.hpp"
 #include "rafter/estimator/per.hpp"
 #include "rafter/feature/catalog/blackbox.hpp"
 #include "rafter/feature/catalog/kv_proxies.hpp"
@@ -72,6 +76,55 @@ struct ridge_scale_free : linear<catalog::scale_free, ridge<1>, objective::log_r
 /// Every component at its roofline, nothing fitted.
 struct roofline0 : analytical_model<analytical::roofline_step_time> {
   static constexpr std::string_view label = "roofline0";
+};
+
+/// Corrected rooflines (analytical/corrected.hpp), fitted to log ratios: nine parameters; sixteen, by regime; eighteen,
+/// nine for dense models and nine for mixtures of experts; nine for each model, 36 on the study's four.
+struct roofline9 : nonlinear<analytical::roofline9<analytical::physical_reading>> {
+  static constexpr std::string_view label = "roofline9";
+};
+struct roofline16 : nonlinear<analytical::roofline16<analytical::physical_reading>> {
+  static constexpr std::string_view label = "roofline16";
+};
+struct roofline18 : nonlinear<analytical::roofline18<analytical::physical_reading>> {
+  static constexpr std::string_view label = "roofline18";
+};
+struct roofline36 : per<group::model, nonlinear<analytical::roofline9<analytical::physical_reading>>> {
+  static constexpr std::string_view label = "roofline36";
+};
+/// The same in the study's reading, which leaves most of the parameters undetermined.
+struct roofline9_study : nonlinear<analytical::roofline9<analytical::study_reading>> {
+  static constexpr std::string_view label = "roofline9_study";
+};
+struct roofline16_study : nonlinear<analytical::roofline16<analytical::study_reading>> {
+  static constexpr std::string_view label = "roofline16_study";
+};
+struct roofline18_study : nonlinear<analytical::roofline18<analytical::study_reading>> {
+  static constexpr std::string_view label = "roofline18_study";
+};
+struct roofline36_study : per<group::model, nonlinear<analytical::roofline9<analytical::study_reading>>> {
+  static constexpr std::string_view label = "roofline36_study";
+};
+
+/// Nine global parameters over rooflines of single kernels (analytical/kernel_models.hpp).
+struct kernel9 : nonlinear<analytical::kernel9> {
+  static constexpr std::string_view label = "kernel9";
+};
+/// Twelve global parameters, the best transferring model found: for steps of a serving engine.
+struct best : nonlinear<analytical::best<analytical::serving_conditions>> {
+  static constexpr std::string_view label = "best";
+};
+/// The same for sums of kernels that were measured one by one: experts evenly loaded, small KV sets in the cache.
+struct best_of_kernels : nonlinear<analytical::best<analytical::benchmark_conditions>> {
+  static constexpr std::string_view label = "best";
+};
+
+/// Six parameters over the state of the KV pool, for logs without KV lengths (analytical/pool_state.hpp). Intervals
+/// between steps hold stalls that no model explains, so large residuals count less than their squares.
+struct best_of_pool_state
+    : nonlinear<analytical::pool_state_step_time,
+                objective::robust<objective::log_ratio, loss_kind::soft_l1, constant<5, -2>{}>> {
+  static constexpr std::string_view label = "best";
 };
 
 }  // namespace rafter::predictors

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "rafter/core/diagnostic.hpp"
 #include "rafter/core/progress.hpp"
 #include "rafter/estimator/estimator.hpp"
+#include "rafter/evaluation/error_split.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/step/dataset.hpp"
 #include "rafter/validation/fold.hpp"
@@ -84,6 +86,7 @@ concept transfers_under = split_policy<Split> && detail::leak_free<Estimator, Sp
 /// How to evaluate.
 struct evaluate_options {
   progress_callback progress;
+  bool split_worst_fold = false;  ///< for parametric models: `split_errors` of the worst fold, for one more fit
 };
 
 /// The predictors that an estimator learned, one per fold, with their results.
@@ -101,16 +104,15 @@ namespace detail {
                          why.what());
 }
 
-RAFTER_COLD inline void add_fold(predictor_result& result, const fold& part, fit_summary fit,
-                                 std::span<const double> times, std::span<const double> predicted) {
-  std::vector<double> actual;
-  actual.reserve(predicted.size());
-  part.test.for_each([&](std::size_t row) { actual.push_back(times[row]); });
-  result.folds.push_back({.held_out = part.held_out,
-                          .train_rows = part.train.size(),
-                          .rows = part.test.size(),
-                          .fit = std::move(fit),
-                          .errors = summarize_errors(actual, predicted)});
+RAFTER_COLD inline fold_result& add_fold(predictor_result& result, const fold& part, fit_summary fit,
+                                         std::span<const double> times, std::span<const double> predicted) {
+  return result.folds.emplace_back(fold_result{.held_out = part.held_out,
+                                               .train_rows = part.train.size(),
+                                               .rows = part.test.size(),
+                                               .fit = std::move(fit),
+                                               .errors = errors_on(times, part.test, predicted),
+                                               .parameters = {},
+                                               .findings = {}});
 }
 
 /// Fits on rows of `data` and tests on rows of `tested`, which may be the same.
@@ -162,8 +164,18 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
     } catch (const fit_error& why) {
       fail(part, "cannot predict", why);
     }
-    add_fold(outcome.result, part, outcome.fitted[f].summary(), tested.target(), predicted);
+    fold_result& made = add_fold(outcome.result, part, outcome.fitted[f].summary(), tested.target(), predicted);
+    if constexpr (parametric_predictor<predictor>) {
+      made.parameters = outcome.fitted[f].parameters();
+      made.findings = outcome.fitted[f].findings();
+    }
     report_progress(f + 1);
+  }
+  if constexpr (splits_errors<Estimator, predictor>) {
+    if (const fold_result* worst = outcome.result.worst(); options.split_worst_fold && worst != nullptr) {
+      const auto f = static_cast<std::size_t>(worst - outcome.result.folds.data());
+      outcome.result.split = split_errors<Estimator>(data, tested, folds[f], outcome.fitted[f]);
+    }
   }
   return outcome;
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "rafter/core/error.hpp"
+#include "rafter/estimator/fitted_parameters.hpp"
 #include "rafter/estimator/linear.hpp"
 #include "rafter/evaluation/table.hpp"
 #include "rafter/solver/least_squares.hpp"
@@ -161,6 +162,95 @@ class coefficient_table {
   double degrees_of_freedom_;
   double alpha_;
   std::vector<coefficient_row> rows_;
+};
+
+/// What a fit says of one parameter of a parametric model.
+struct parameter_row {
+  fitted_parameter parameter;
+  /// Confidence interval: without ends where the rows say nothing, NaN where there is none (held, at a bound, fitted
+  /// without derivatives).
+  double low = 0.0, high = 0.0;
+};
+
+/// Student's t for the parameters of a parametric model: value ± t · standard error with the fit's residual degrees
+/// of freedom (Boost.Math). Exact for a model linear in its parameters with independent normal errors of one size,
+/// else good while the model bends little over the interval; then profile_likelihood.hpp is the honest way, as for
+/// parameters at bounds, of which this says nothing. Weights are taken for reciprocal variances: under weights that are
+/// not, such as those of `balanced`, and under robust losses, the intervals are too short. Intervals are not cut at bounds. Steps of one run are not
+/// independent: read them as the narrowest that they may be.
+///
+///   std::cout << parameter_inference(report.fit<roofline9>("70b"));
+class parameter_inference {
+ public:
+  template <class Predictor>
+  requires requires(const Predictor& fitted) {
+    fitted.parameters();
+    fitted.solution().degrees_of_freedom;
+  }
+  explicit parameter_inference(const Predictor& fitted, double confidence = 0.95)
+      : parameter_inference(fitted.parameters(), fitted.solution().degrees_of_freedom, confidence) {}
+
+  /// @throws error when the confidence is not in (0, 1)
+  parameter_inference(std::vector<fitted_parameter> parameters, double degrees_of_freedom, double confidence = 0.95)
+      : confidence_(confidence), degrees_of_freedom_(degrees_of_freedom) {
+    if (!(confidence > 0.0 && confidence < 1.0)) {
+      throw error("rafter: parameter inference: a confidence of " + std::to_string(confidence) + " is not in (0, 1)");
+    }
+    for (fitted_parameter& one : parameters) add(std::move(one));
+  }
+
+  const std::vector<parameter_row>& rows() const { return rows_; }
+  double degrees_of_freedom() const { return degrees_of_freedom_; }
+  double confidence() const { return confidence_; }
+  /// @throws error when there is no parameter of that name
+  const parameter_row& row(std::string_view name) const {
+    for (const parameter_row& one : rows_) {
+      if (one.parameter.name == name) return one;
+    }
+    throw error("rafter: parameter inference: there is no parameter '" + std::string(name) + "'");
+  }
+
+  text_table table() const {
+    const std::string interval = fmt::format("{:g} % interval", 100.0 * confidence_);
+    text_table made({"<parameter", "<unit", "value", "standard error", interval, "<state"});
+    for (const parameter_row& one : rows_) {
+      const bool known = std::isfinite(one.low) && std::isfinite(one.high);
+      made.add({one.parameter.name, one.parameter.unit, fmt::format("{:.4g}", one.parameter.value),
+                known ? fmt::format("{:.2g}", one.parameter.standard_error) : "",
+                known ? fmt::format("{:.4g} … {:.4g}", one.low, one.high) : "",
+                std::string(text_of(one.parameter.state))});
+    }
+    return made;
+  }
+  std::string text() const {
+    return table().plain() + fmt::format("  {:.6g} degrees of freedom\n", degrees_of_freedom_);
+  }
+  friend std::ostream& operator<<(std::ostream& to, const parameter_inference& table) { return to << table.text(); }
+
+ private:
+  void add(fitted_parameter parameter) {
+    parameter_row one{std::move(parameter), 0.0, 0.0};
+    const double error = one.parameter.standard_error;
+    if (one.parameter.state == parameter_state::determined && std::isfinite(error) && degrees_of_freedom_ > 0.0) {
+      const boost::math::students_t distribution(degrees_of_freedom_);
+      const double half =
+          boost::math::quantile(boost::math::complement(distribution, 0.5 * (1.0 - confidence_))) * error;
+      one.low = one.parameter.value - half;
+      one.high = one.parameter.value + half;
+    } else if (one.parameter.state == parameter_state::held || one.parameter.state == parameter_state::not_known ||
+               one.parameter.state == parameter_state::at_lower_bound ||
+               one.parameter.state == parameter_state::at_upper_bound) {
+      one.low = one.high = std::numeric_limits<double>::quiet_NaN();
+    } else {
+      one.high = std::numeric_limits<double>::infinity();
+      one.low = -one.high;
+    }
+    rows_.push_back(std::move(one));
+  }
+
+  double confidence_;
+  double degrees_of_freedom_;
+  std::vector<parameter_row> rows_;
 };
 
 }  // namespace rafter

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/report.hpp"
 
 namespace rafter {
@@ -16,6 +17,13 @@ namespace rafter {
 ///    "results": [{"predictor", "description", "parameters", "identifiable", "folds": [{"held_out", "rows", "mape",
 ///      "mspe_signed", "median_ape", "p90_ape", "p99_ape", "share_above_50", "pearson_r", …}],
 ///      "worst_fold_mape", "mean_fold_mape", "median_fold_mape"}], "not_evaluated": […], "notes": […]}
+///
+/// Results of parametric predictors have more. Each fold: "fitted_parameters": [{"name", "unit", "value",
+/// "standard_error", "state"}] and "findings". The result: "stability": [{"name", "unit", "mean",
+/// "standard_deviation", "coefficient_of_variation", "smallest", "largest", "stable", "state"}], "findings":
+/// {"every_fold", "worst_fold"} and, where it was asked for, "worst_fold_split": {"held_out", "rows", "mape",
+/// "mspe_signed", "uncorrected_mape", …, "refitted_mape", …, "correction_mape"}. Values of parameters are in base units
+/// (seconds), not in microseconds; "stable" is null where the data do not say.
 inline nlohmann::ordered_json json_of(const evaluation_report& report) {
   using json = nlohmann::ordered_json;
   const auto number = [](double value) { return std::isfinite(value) ? json(value) : json(nullptr); };
@@ -98,6 +106,17 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                        {"parameters", one.fit.parameters},
                        {"identifiable", one.fit.identifiable},
                        {"status", one.fit.status}});
+      if (one.parameters.empty()) continue;
+      json& fold = folds.back();
+      fold["fitted_parameters"] = json::array();
+      for (const fitted_parameter& each : one.parameters) {
+        fold["fitted_parameters"].push_back({{"name", each.name},
+                                             {"unit", each.unit},
+                                             {"value", number(each.value)},
+                                             {"standard_error", number(each.standard_error)},
+                                             {"state", std::string(text_of(each.state))}});
+      }
+      fold["findings"] = one.findings;
     }
     out["results"].push_back({{"predictor", result.predictor},
                               {"description", result.description},
@@ -108,6 +127,36 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                               {"worst_fold_mape", percent(result.worst_mape())},
                               {"mean_fold_mape", percent(result.mean_mape())},
                               {"median_fold_mape", percent(result.median_mape())}});
+    if (!is_parametric(result)) continue;
+    json& made = out["results"].back();
+    made["stability"] = json::array();
+    for (const parameter_stability& one : stability_of(result)) {
+      made["stability"].push_back({{"name", one.name},
+                                   {"unit", one.unit},
+                                   {"mean", number(one.mean)},
+                                   {"standard_deviation", number(one.deviation)},
+                                   {"coefficient_of_variation", number(one.variation)},
+                                   {"smallest", number(one.smallest)},
+                                   {"largest", number(one.largest)},
+                                   {"stable", one.comparable() ? json(one.stable()) : json(nullptr)},
+                                   {"state", one.states()}});
+    }
+    const fit_findings found = findings_of(result);
+    made["findings"] = {{"every_fold", found.every_fold}, {"worst_fold", found.worst}};
+    if (result.split) {
+      const error_split& split = *result.split;
+      made["worst_fold_split"] = {
+          {"held_out", split.held_out},
+          {"rows", split.rows},
+          {"mape", percent(split.transferred.mape)},
+          {"mspe_signed", percent(split.transferred.mean_signed_percentage_error)},
+          {"uncorrected_mape", percent(split.uncorrected.mape)},
+          {"uncorrected_mspe_signed", percent(split.uncorrected.mean_signed_percentage_error)},
+          {"refitted_mape", percent(split.refitted.mape)},
+          {"refitted_mspe_signed", percent(split.refitted.mean_signed_percentage_error)},
+          {"correction_mape", percent(split.correction_error())}};
+      if (!split.refused.empty()) made["worst_fold_split"]["refused"] = split.refused;
+    }
   }
   return out;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rafter/estimator/estimator.hpp"
+#include "rafter/estimator/fitted_parameters.hpp"
 #include "rafter/evaluation/plausibility.hpp"
 #include "rafter/metrics/error_summary.hpp"
 
@@ -22,6 +23,24 @@ struct fold_result {
   std::size_t rows = 0;
   fit_summary fit;
   error_summary errors;  ///< fractions; of predictions against the measured times of the test rows
+  std::vector<fitted_parameter> parameters;  ///< of a parametric model; else empty
+  std::vector<std::string> findings;         ///< what a reader of the fit should know, a line each
+};
+
+/// What the error of a parametric model on held-out rows is made of; see split_errors. All three errors are of the
+/// same rows, fractions as in any error_summary.
+struct error_split {
+  std::string held_out;
+  std::size_t rows = 0;
+  error_summary transferred;  ///< fitted on the training rows: what the evaluation reports
+  error_summary uncorrected;  ///< the same form with every parameter at its start: nothing fitted
+  error_summary refitted;     ///< the same form fitted on the tested rows themselves: what it cannot express at all
+  std::string refused;        ///< why the form cannot be fitted on the tested rows; `refitted` is undefined then
+
+  double backbone_error() const { return refitted.mape; }
+  /// What did not transfer. Negative where the fit on other rows happens to have the lower MAPE, which is not what an
+  /// objective makes small.
+  double correction_error() const { return transferred.mape - refitted.mape; }
 };
 
 /// One predictor under one split. Averages over folds are unweighted; the worst fold comes first.
@@ -29,6 +48,7 @@ struct predictor_result {
   std::string predictor;    ///< short name
   std::string description;  ///< what was fitted, in words
   std::vector<fold_result> folds;
+  std::optional<error_split> split = std::nullopt;  ///< of the worst fold, when it was asked for
   std::string refused;  ///< why there are no folds: what the predictor needs and the data or the split denies
 
   /// Fold with the largest MAPE (a fold with undefined errors is worse than any other); null without folds.

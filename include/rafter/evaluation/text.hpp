@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "rafter/evaluation/parameter_efficiency.hpp"
+#include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/table.hpp"
 #include "rafter/io/error.hpp"
@@ -27,7 +29,18 @@ inline evaluation_report shown(evaluation_report report) {
   for (plausibility_group& one : report.plausibility.groups) show(one.label);
   for (predictor_result& result : report.results) {
     show(result.refused);
-    for (fold_result& one : result.folds) show(one.held_out);
+    for (fold_result& one : result.folds) {
+      show(one.held_out);
+      for (fitted_parameter& each : one.parameters) {  // of a parameter per label the name has the label
+        show(each.name);
+        show(each.note);
+      }
+      for (std::string& line : one.findings) show(line);
+    }
+    if (result.split) {
+      show(result.split->held_out);
+      show(result.split->refused);
+    }
   }
   return report;
 }
@@ -89,6 +102,27 @@ inline text_table overview_table(const evaluation_report& report) {
   return table;
 }
 
+/// How a fit went, in few words: of a parametric one the counts, for its findings are told beside the table.
+inline std::string fit_text(const fold_result& one) {
+  std::string fit = one.fit.healthy ? std::string() : "! ";
+  if (one.parameters.empty()) {
+    fit += one.fit.status;
+  } else {
+    fit += one.fit.healthy ? "ok" : one.fit.status.substr(0, one.fit.status.find(';'));
+    if (one.fit.identifiable < one.fit.parameters) {
+      fit += fmt::format(", {}/{} identifiable", one.fit.identifiable, one.fit.parameters);
+    }
+    const auto at_bound =
+        std::count_if(one.parameters.begin(), one.parameters.end(), [](const fitted_parameter& each) {
+          return each.state == parameter_state::at_lower_bound || each.state == parameter_state::at_upper_bound;
+        });
+    if (at_bound > 0) fit += fmt::format(", {} at bound", at_bound);
+  }
+  if (one.errors.not_finite > 0) fit += fmt::format("; {} predictions not finite", one.errors.not_finite);
+  if (one.errors.zero_actual > 0) fit += fmt::format("; {} rows with time 0 left out", one.errors.zero_actual);
+  return fit;
+}
+
 inline text_table fold_table(const predictor_result& result) {
   text_table table({"<held out", "train", "test", "MAPE %", "MSPE (signed) %", "median %", "p90 %", "p99 %",
                     "> 50 % off", "r", "<fit"});
@@ -100,15 +134,86 @@ inline text_table fold_table(const predictor_result& result) {
   });
   for (const fold_result* one : order) {
     const error_summary& e = one->errors;
-    std::string fit = one->fit.healthy ? std::string() : "! ";
-    fit += one->fit.status;
-    if (e.not_finite > 0) fit += fmt::format("; {} predictions not finite", e.not_finite);
-    if (e.zero_actual > 0) fit += fmt::format("; {} rows with time 0 left out", e.zero_actual);
     table.add({one->held_out, grouped(one->train_rows), grouped(one->rows), percent(e.mape),
                signed_percent(e.mean_signed_percentage_error), percent(e.median_ape), percent(e.p90_ape),
-               percent(e.p99_ape), percent(e.share_above_half), number(e.pearson, 3), fit});
+               percent(e.p99_ape), percent(e.share_above_half), number(e.pearson, 3), fit_text(*one)});
   }
   return table;
+}
+
+/// What the error of a parametric model's worst fold is made of, in one line.
+inline std::string split_text(const error_split& split) {
+  const auto both = [](const error_summary& e) {
+    return percent(e.mape) + " % (signed " + signed_percent(e.mean_signed_percentage_error) + ")";
+  };
+  std::string text = fmt::format("worst fold {}: {} = ", split.held_out, both(split.transferred));
+  if (split.refused.empty()) {
+    const double lost = split.correction_error();
+    text += both(split.refitted) + " of the form (fitted on these rows, a diagnosis that no prediction sees) " +
+            (lost < 0.0 ? "- " : "+ ") + percent(std::abs(lost)) + " % not transferred";
+  } else {
+    text += "unknown parts, for the form cannot be fitted on these rows alone (" + split.refused + ")";
+  }
+  return text + "; nothing fitted: " + both(split.uncorrected);
+}
+
+/// Headed lines about the fits of a parametric predictor.
+struct findings_list {
+  std::string title;
+  std::vector<std::string> lines;
+};
+inline std::vector<findings_list> findings_lists(const predictor_result& result) {
+  constexpr std::size_t most = 12;
+  fit_findings found = findings_of(result);
+  std::vector<findings_list> lists;
+  const auto add = [&](std::string title, std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    if (lines.size() > most) {
+      const std::size_t left = lines.size() - most;
+      lines.resize(most);
+      lines.push_back(fmt::format("and {} more, all in the JSON report", left));
+    }
+    lists.push_back({std::move(title), std::move(lines)});
+  };
+  add(result.folds.size() == 1 ? "findings" : "findings in every fold", found.every_fold);
+  add("findings in the worst fold, " + found.worst_fold, found.worst);
+  return lists;
+}
+inline const char* const parameters_title =
+    "fitted parameters over the folds; stable: CV, deviation/|mean|, below 0.3; times below 1 s in us";
+
+/// Predictors with parameters have something to be compared by when there are two.
+inline bool compares_parameters(const evaluation_report& report) {
+  return std::count_if(report.results.begin(), report.results.end(), is_parametric) >= 2;
+}
+/// Against the black box where that is better than the mean, else against the best parametric predictor.
+inline efficiency_report efficiency_of(const evaluation_report& report) {
+  efficiency_report found = parameter_efficiency(report, "blackbox");
+  const auto usual = std::find_if(found.rows.begin(), found.rows.end(),
+                                  [](const efficiency_row& one) { return one.predictor == "blackbox"; });
+  if (usual != found.rows.end() && usual->per_parameter > 0.0) return found;
+  for (const predictor_result* one : by_worst_fold(report.results)) {
+    if (is_parametric(*one)) return parameter_efficiency(report, one->predictor);
+  }
+  return found;
+}
+inline text_table efficiency_table(const efficiency_report& found) {
+  const bool known = !found.baseline.empty();  // else nothing can be said per parameter
+  std::vector<std::string> header{"<predictor", "identifiable", "parameters", "mean MAPE %", "worst MAPE %"};
+  if (known) header.insert(header.end(), {"% per parameter", "against " + found.reference});
+  text_table table(header);
+  for (const efficiency_row& one : found.rows) {
+    std::vector<std::string> cells{one.predictor, std::to_string(one.identifiable), std::to_string(one.parameters),
+                                   percent(one.mean_mape), percent(one.worst_mape)};
+    if (known) cells.insert(cells.end(), {percent(one.per_parameter), number(one.ratio, 2)});
+    table.add(cells);
+  }
+  return table;
+}
+inline std::string efficiency_title(const efficiency_report& found) {
+  return found.baseline.empty()
+             ? "without the predictor 'mean', what a parameter removes is not known"
+             : "per parameter: by how much each identifiable one lowers the mean error of '" + found.baseline + "'";
 }
 
 /// Folds whose signed errors hide most of the absolute ones.
@@ -169,6 +274,17 @@ inline std::string text_of(const evaluation_report& given) {
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
     out += fmt::format("\n{}  {}\n", one->predictor, one->description) + fold_table(*one).plain();
+    if (!is_parametric(*one)) continue;
+    if (one->split) out += "  " + split_text(*one->split) + "\n";
+    out += std::string("\n  ") + parameters_title + "\n" + parameter_table(*one).plain();
+    for (const findings_list& list : findings_lists(*one)) {
+      out += "  " + list.title + ":\n";
+      for (const std::string& line : list.lines) out += "    " + line + "\n";
+    }
+  }
+  if (compares_parameters(report)) {
+    const efficiency_report found = efficiency_of(report);
+    out += "\nACCURACY AGAINST PARAMETERS  " + efficiency_title(found) + "\n" + efficiency_table(found).plain();
   }
   const std::vector<std::string> hidden = cancellations(report);
   if (!hidden.empty()) {
@@ -217,6 +333,18 @@ inline std::string markdown_of(const evaluation_report& given) {
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
     out += fmt::format("\n### {}\n\n{}\n\n", one->predictor, one->description) + fold_table(*one).markdown();
+    if (!is_parametric(*one)) continue;
+    if (one->split) out += "\nThe " + split_text(*one->split) + ".\n";
+    out += std::string("\nThe ") + parameters_title + ".\n\n" + parameter_table(*one).markdown();
+    for (const findings_list& list : findings_lists(*one)) {
+      out += "\nThe " + list.title + ":\n\n";
+      for (const std::string& line : list.lines) out += "* " + line + "\n";
+    }
+  }
+  if (compares_parameters(report)) {
+    const efficiency_report found = efficiency_of(report);
+    out += "\n## Accuracy against parameters\n\n" + efficiency_title(found) + "\n\n" +
+           efficiency_table(found).markdown();
   }
   const std::vector<std::string> hidden = cancellations(report);
   if (!hidden.empty()) {

@@ -31,7 +31,7 @@ template <class Binding, class... Es> constexpr std::string_view missing_in_any(
 
 template <class E, class Binding> constexpr std::string_view find_missing() {
   if constexpr (leaf<E>) {
-    if constexpr (E::operation_v == operation::constant) {
+    if constexpr (E::operation_v == operation::constant || E::operation_v == operation::parameter) {
       return {};
     } else if constexpr (Binding::template reads<E>) {
       return {};

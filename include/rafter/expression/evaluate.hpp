@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -33,6 +34,8 @@ template <operation Op, int Detail, class V> RAFTER_ALWAYS_INLINE constexpr V ap
     return rafter::log1p(a);
   else if constexpr (Op == exponential)
     return rafter::exp(a);
+  else if constexpr (Op == round_up)
+    return rafter::ceil(a);
   else if constexpr (Op == integer_power)
     return rafter::integer_power<Detail>(a);
   else if constexpr (Op == add)
@@ -70,6 +73,17 @@ template <operation Op, int Detail, class V> RAFTER_ALWAYS_INLINE constexpr V ap
   else {
     static_assert(Op == ratio);
     return choose(b == zero, c, a / b);
+  }
+}
+
+/// A function of one number, on each lane.
+template <class V> RAFTER_ALWAYS_INLINE constexpr V on_each_lane(double (*function)(double), V x) {
+  if constexpr (is_pack<V>) {
+    V result{};
+    for (std::size_t lane = 0; lane < pack_width; ++lane) result[lane] = function(x[lane]);
+    return result;
+  } else {
+    return function(x);
   }
 }
 
@@ -213,7 +227,8 @@ template <class Plan> struct executor {
     }
   }
   static constexpr bool costly(operation op) {
-    return op == operation::exponential || op == operation::logarithm || op == operation::logarithm_1p;
+    return op == operation::exponential || op == operation::logarithm || op == operation::logarithm_1p ||
+           op == operation::curve || op == operation::curve_slope;
   }
 
   /// Executes instruction I, which is no leaf. A select keeps one branch and computes both, but a costly function in a
@@ -225,25 +240,43 @@ template <class Plan> struct executor {
         if ((operand<double, by.condition>(slots, nullptr) != 0.0) != by.holds) return V{};
       }
     }
-    return apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values), operand<V, at<I>.b>(slots, values),
-                                            operand<V, at<I>.c>(slots, values));
+    if constexpr (at<I>.op == operation::curve || at<I>.op == operation::curve_slope) {
+      constexpr const curve_fact& table = tape.curves[static_cast<std::size_t>(at<I>.detail)];
+      constexpr auto function = at<I>.op == operation::curve ? table.value : table.slope;
+      return on_each_lane(function, operand<V, at<I>.a>(slots, values));
+    } else {
+      return apply<at<I>.op, at<I>.detail, V>(operand<V, at<I>.a>(slots, values), operand<V, at<I>.b>(slots, values),
+                                              operand<V, at<I>.c>(slots, values));
+    }
   }
 
-  // -- deployment level: once per deployment ---------------------------------------------------------------------
+  // -- deployment level: once per deployment and parameter vector ------------------------------------------------
 
   template <int I, class Deployment>
-  RAFTER_ALWAYS_INLINE static constexpr void bind_one(double* slots, const Deployment& deployment) {
-    if constexpr (at<I>.op == operation::leaf) {
+  RAFTER_ALWAYS_INLINE static constexpr void bind_one(double* slots, const Deployment& deployment,
+                                                      const double* parameters) {
+    if constexpr (at<I>.op == operation::parameter) {
+      constexpr const parameter_fact& fact = tape.parameters[static_cast<std::size_t>(at<I>.leaf)];
+      if constexpr (fact.fixed()) {
+        slots[at<I>.slot] = fact.start;
+      } else {
+        // Without parameters only what depends on none of them is of use.
+        slots[at<I>.slot] = parameters != nullptr ? parameters[at<I>.leaf] : std::numeric_limits<double>::quiet_NaN();
+      }
+    } else if constexpr (at<I>.op == operation::leaf) {
       slots[at<I>.slot] = tape.leaves[static_cast<std::size_t>(at<I>.leaf)].reader.deployment(deployment);
     } else {
       slots[at<I>.slot] = compute<double, I>(slots, nullptr);
     }
   }
+  /// @param parameters  one value for each of the tape's parameters, those of held ones unread; null where none is free
   template <class Deployment>
-  RAFTER_ALWAYS_INLINE static constexpr void bind(double* slots, const Deployment& deployment) {
+  RAFTER_ALWAYS_INLINE static constexpr void bind(double* slots, const Deployment& deployment,
+                                                  const double* parameters = nullptr) {
     [&]<std::size_t... K>(std::index_sequence<K...>) RAFTER_INLINE_LAMBDA {
-      const int order[] = {0, (bind_one<listed<part::deployment>[K]>(slots, deployment), 0)...};
+      const int order[] = {0, (bind_one<listed<part::deployment>[K]>(slots, deployment, parameters), 0)...};
       (void)order;
+      (void)parameters;
     }
     (indices<part::deployment>());
   }

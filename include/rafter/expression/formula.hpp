@@ -132,6 +132,8 @@ constexpr std::string_view symbol_of(operation op) {
       return "log1p";
     case exponential:
       return "exp";
+    case round_up:
+      return "ceil";
     case minimum:
     case reduce_minimum:
       return "min";
@@ -185,7 +187,11 @@ template <class E> constexpr void write_formula(formula_writer& out, int parent)
     constexpr operation op = E::operation_v;
     constexpr int own = precedence_of(op);
     if constexpr (own == 8) {
-      out.put(symbol_of(op));
+      if constexpr (op == operation::curve) {
+        out.put(E::table::name);
+      } else {
+        out.put(symbol_of(op));
+      }
       out.put("(");
       if constexpr (op == operation::reduce_count) {
         out.put(name_of(E::reduces_over));

@@ -1,6 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -38,12 +39,13 @@ constexpr std::string_view name_of(request_domain domain) {
 enum class operation : std::uint8_t {
   constant,
   leaf,
-  input,  // leaves; `input` is a materialised column
+  parameter,  // leaves; a parameter's value is known once a model is fitted
   negate,
   square_root,
   logarithm,
   logarithm_1p,
   exponential,
+  round_up,
   integer_power,
   logical_not,
   add,
@@ -68,7 +70,9 @@ enum class operation : std::uint8_t {
   reduce_maximum,
   reduce_deviation,
   reduce_count,
-  relabel,  // changes dimension or level, not the value
+  relabel,      // changes dimension or level, not the value
+  curve,        // a function of one number that the program brings along
+  curve_slope,  // its derivative: in tapes only
 };
 
 constexpr bool is_reduction(operation op) { return op >= operation::reduce_sum && op <= operation::reduce_count; }
@@ -148,6 +152,28 @@ template <int Exponent, class Argument> struct power_node : node<operation::inte
   static constexpr dimension dimension_v = power(Argument::dimension_v, Exponent);
   static constexpr int detail_v = Exponent;
 };
+
+/// A function of one number that a program brings along, e.g. one interpolated between measured points: a type with a
+/// name, the function and its derivative.
+///
+///   struct saturating {
+///     static constexpr std::string_view name = "saturating";
+///     static double value(double x) { return x / (1.0 + x); }
+///     static double slope(double x) { return 1.0 / ((1.0 + x) * (1.0 + x)); }
+///   };
+///
+/// What the compiler cannot check: both are pure (the same x gives the same bits), take every double, NaN included,
+/// never throw and never allocate; the slope is the derivative of the value almost everywhere; types of one name are
+/// one function.
+template <class Table>
+concept curve_table = requires(double x, std::string_view name) {
+  { Table::value(x) } -> std::same_as<double>;
+  { Table::slope(x) } -> std::same_as<double>;
+  name = Table::name;
+};
+
+/// A curve at the value of an expression.
+template <class Table, class Argument> struct curve_node : node<operation::curve, Argument> { using table = Table; };
 
 /// The same value under another dimension or level. A condition lifted to requests is still a condition.
 template <dimension Dimension, level Level, class Argument> struct relabelled : node<operation::relabel, Argument> {

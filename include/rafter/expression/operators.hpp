@@ -145,6 +145,23 @@ template <expression A> constexpr auto exp(A) {
   return node<operation::exponential, A>{};
 }
 
+/// The smallest integer that is not less than a pure number: tiles of a matrix, waves of thread blocks. Its derivative
+/// counts as 0, so a parameter inside has no effect that a fit could see.
+template <expression A> constexpr auto ceil(A) {
+  detail::require_dimensionless<A>();
+  return node<operation::round_up, A>{};
+}
+
+/// A function that the program brings along, of a pure number: `curve<gemm_mfu>(magnitude(work.flops))`. The result is
+/// a pure number. Differentiated by the table's slope; the slope's own slope counts as 0.
+template <class Table, expression A> constexpr auto curve(A) {
+  static_assert(curve_table<Table>,
+                "rafter: curve<Table>(x) takes a type with `static constexpr std::string_view name`, "
+                "`static double value(double)` and `static double slope(double)`");
+  detail::require_dimensionless<A>();
+  return curve_node<Table, A>{};
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Conditions: 1 where they hold, else 0
 // ---------------------------------------------------------------------------------------------------------------

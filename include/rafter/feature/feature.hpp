@@ -8,6 +8,7 @@
 #include "rafter/expression/availability.hpp"
 #include "rafter/expression/formula.hpp"
 #include "rafter/expression/operators.hpp"
+#include "rafter/expression/parameter.hpp"
 
 namespace rafter {
 
@@ -28,6 +29,10 @@ template <fixed_string Name, expression E> struct feature {
       static_assert(satisfied<observed_only_after_the_step<detail::name_constant<detail::observed_after_name<E>>>,
                               in_feature<Name>>,
                     "rafter: this feature reads an observable that is known only after the step");
+    }
+    if constexpr (parametric<E>) {
+      static_assert(satisfied<in_feature<Name>>,
+                    "rafter: this expression has free parameters: fit them with nonlinear<...>");
     }
     return true;
   }

@@ -22,6 +22,8 @@ struct a10 {
   static constexpr byte_per_second hbm_bandwidth = 600_GB_per_s;
   static constexpr bytes hbm_capacity = 24_GB;
   static constexpr byte_per_second link_bandwidth = 0_GB_per_s;
+  static constexpr int multiprocessors = 72;
+  static constexpr bytes cache_capacity = 6_MB;
 };
 static_assert(static_accelerator<a10>);
 

@@ -22,6 +22,8 @@ struct a100_sxm_80gb {
   static constexpr byte_per_second hbm_bandwidth = 2.039_TB_per_s;
   static constexpr bytes hbm_capacity = 80_GB;
   static constexpr byte_per_second link_bandwidth = 600_GB_per_s;
+  static constexpr int multiprocessors = 108;
+  static constexpr bytes cache_capacity = 40_MB;
 };
 static_assert(static_accelerator<a100_sxm_80gb>);
 
@@ -37,6 +39,8 @@ struct a100_sxm_40gb {
   static constexpr byte_per_second hbm_bandwidth = 1.555_TB_per_s;
   static constexpr bytes hbm_capacity = 40_GB;
   static constexpr byte_per_second link_bandwidth = 600_GB_per_s;
+  static constexpr int multiprocessors = 108;
+  static constexpr bytes cache_capacity = 40_MB;
 };
 static_assert(static_accelerator<a100_sxm_40gb>);
 
@@ -52,6 +56,8 @@ struct a100_pcie_80gb {
   static constexpr byte_per_second hbm_bandwidth = 1.935_TB_per_s;
   static constexpr bytes hbm_capacity = 80_GB;
   static constexpr byte_per_second link_bandwidth = 600_GB_per_s;
+  static constexpr int multiprocessors = 108;
+  static constexpr bytes cache_capacity = 40_MB;
 };
 static_assert(static_accelerator<a100_pcie_80gb>);
 

@@ -78,7 +78,9 @@ class peak_table {
 
 /// A device as datasheets describe it: an empty type with static members, or a record with the same members.
 /// Figures are the published dense peaks in base units (FLOP/s, B/s, B; GB = 1e9 B). `hbm_…` is the device memory of
-/// whatever kind; `link_bandwidth` is GPU to GPU, both directions summed, 0 B/s when there is no such link.
+/// whatever kind; `link_bandwidth` is GPU to GPU, both directions summed, 0 B/s when there is no such link. A device may
+/// also say `multiprocessors` (how many SMs or compute units share its work) and `cache_capacity` (the last cache on the
+/// chip); models that count waves of work or data that stays in the cache need them.
 /// Axioms: members never change; peaks, bandwidth and capacity are positive; `source` names where they were
 /// published.
 template <class Device>
@@ -150,6 +152,8 @@ struct accelerator_record {
   byte_per_second hbm_bandwidth;
   bytes hbm_capacity;
   byte_per_second link_bandwidth;
+  int multiprocessors = 0;    ///< 0: not known
+  bytes cache_capacity = {};  ///< 0: not known
 
   friend bool operator==(const accelerator_record&, const accelerator_record&) = default;
 };
@@ -157,12 +161,15 @@ static_assert(accelerator<accelerator_record> && !static_accelerator<accelerator
 
 /// The run-time record of any device.
 accelerator_record record_of(const accelerator auto& device) {
-  return {.name = std::string(std::string_view(device.name)),
-          .source = std::string(std::string_view(device.source)),
-          .peak_flops = device.peak_flops,
-          .hbm_bandwidth = device.hbm_bandwidth,
-          .hbm_capacity = device.hbm_capacity,
-          .link_bandwidth = device.link_bandwidth};
+  accelerator_record made{.name = std::string(std::string_view(device.name)),
+                          .source = std::string(std::string_view(device.source)),
+                          .peak_flops = device.peak_flops,
+                          .hbm_bandwidth = device.hbm_bandwidth,
+                          .hbm_capacity = device.hbm_capacity,
+                          .link_bandwidth = device.link_bandwidth};
+  if constexpr (requires { device.multiprocessors; }) made.multiprocessors = device.multiprocessors;
+  if constexpr (requires { device.cache_capacity; }) made.cache_capacity = device.cache_capacity;
+  return made;
 }
 
 template <static_accelerator Device> accelerator_record record_of() { return record_of(Device{}); }
@@ -184,6 +191,11 @@ inline void check(const accelerator_record& device) {
   positive("hbm_capacity", device.hbm_capacity.value);
   if (!(device.link_bandwidth.value >= 0.0 && device.link_bandwidth.value < 1e300)) {
     refuse("link_bandwidth = " + std::to_string(device.link_bandwidth.value) + " is negative or not finite");
+  }
+  if (device.multiprocessors < 0)
+    refuse("multiprocessors = " + std::to_string(device.multiprocessors) + " is negative");
+  if (!(device.cache_capacity.value >= 0.0 && device.cache_capacity.value < 1e300)) {
+    refuse("cache_capacity = " + std::to_string(device.cache_capacity.value) + " is negative or not finite");
   }
 }
 

@@ -23,6 +23,8 @@ struct b200_sxm {
   static constexpr byte_per_second hbm_bandwidth = 8_TB_per_s;
   static constexpr bytes hbm_capacity = 180_GB;
   static constexpr byte_per_second link_bandwidth = 1800_GB_per_s;
+  static constexpr int multiprocessors = 148;
+  static constexpr bytes cache_capacity = 126_MB;
 };
 static_assert(static_accelerator<b200_sxm>);
 

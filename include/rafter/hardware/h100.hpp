@@ -21,6 +21,8 @@ struct h100_sxm {
   static constexpr byte_per_second hbm_bandwidth = 3.35_TB_per_s;
   static constexpr bytes hbm_capacity = 80_GB;
   static constexpr byte_per_second link_bandwidth = 900_GB_per_s;
+  static constexpr int multiprocessors = 132;
+  static constexpr bytes cache_capacity = 50_MB;
 };
 static_assert(static_accelerator<h100_sxm>);
 
@@ -36,6 +38,8 @@ struct h100_pcie {
   static constexpr byte_per_second hbm_bandwidth = 2.0_TB_per_s;
   static constexpr bytes hbm_capacity = 80_GB;
   static constexpr byte_per_second link_bandwidth = 600_GB_per_s;
+  static constexpr int multiprocessors = 114;
+  static constexpr bytes cache_capacity = 50_MB;
 };
 static_assert(static_accelerator<h100_pcie>);
 
@@ -51,6 +55,8 @@ struct h100_nvl {
   static constexpr byte_per_second hbm_bandwidth = 3.9_TB_per_s;
   static constexpr bytes hbm_capacity = 94_GB;
   static constexpr byte_per_second link_bandwidth = 600_GB_per_s;
+  static constexpr int multiprocessors = 132;
+  static constexpr bytes cache_capacity = 50_MB;
 };
 static_assert(static_accelerator<h100_nvl>);
 

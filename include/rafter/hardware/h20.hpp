@@ -22,6 +22,8 @@ struct h20 {
   static constexpr byte_per_second hbm_bandwidth = 4.0_TB_per_s;
   static constexpr bytes hbm_capacity = 96_GB;
   static constexpr byte_per_second link_bandwidth = 900_GB_per_s;
+  static constexpr int multiprocessors = 78;
+  static constexpr bytes cache_capacity = 60_MB;
 };
 static_assert(static_accelerator<h20>);
 

@@ -22,6 +22,8 @@ struct h200_sxm {
   static constexpr byte_per_second hbm_bandwidth = 4.8_TB_per_s;
   static constexpr bytes hbm_capacity = 141_GB;
   static constexpr byte_per_second link_bandwidth = 900_GB_per_s;
+  static constexpr int multiprocessors = 132;
+  static constexpr bytes cache_capacity = 50_MB;
 };
 static_assert(static_accelerator<h200_sxm>);
 

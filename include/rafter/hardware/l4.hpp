@@ -21,6 +21,8 @@ struct l4 {
   static constexpr byte_per_second hbm_bandwidth = 300_GB_per_s;
   static constexpr bytes hbm_capacity = 24_GB;
   static constexpr byte_per_second link_bandwidth = 0_GB_per_s;
+  static constexpr int multiprocessors = 58;
+  static constexpr bytes cache_capacity = 48_MB;
 };
 static_assert(static_accelerator<l4>);
 

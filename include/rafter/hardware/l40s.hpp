@@ -20,6 +20,8 @@ struct l40s {
   static constexpr byte_per_second hbm_bandwidth = 864_GB_per_s;
   static constexpr bytes hbm_capacity = 48_GB;
   static constexpr byte_per_second link_bandwidth = 0_GB_per_s;
+  static constexpr int multiprocessors = 142;
+  static constexpr bytes cache_capacity = 96_MB;
 };
 static_assert(static_accelerator<l40s>);
 

@@ -21,6 +21,8 @@ struct mi300x {
   static constexpr byte_per_second hbm_bandwidth = 5.3_TB_per_s;
   static constexpr bytes hbm_capacity = 192_GB;
   static constexpr byte_per_second link_bandwidth = 896_GB_per_s;
+  static constexpr int multiprocessors = 304;
+  static constexpr bytes cache_capacity = 256_MB;
 };
 static_assert(static_accelerator<mi300x>);
 

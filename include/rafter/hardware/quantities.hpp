@@ -1,6 +1,9 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "rafter/expression/operators.hpp"
 #include "rafter/hardware/accelerator.hpp"
 
@@ -31,6 +34,37 @@ struct link_bandwidth_t : observable<"link_bandwidth", units::byte_per_second, l
   static constexpr double read(const Deployment& d) { return d.hardware.link_bandwidth.value; }
 };
 inline constexpr link_bandwidth_t link_bandwidth{};
+
+namespace detail {
+/// A figure that a record may not know. @throws hardware_error naming the device
+template <class Device> constexpr double known(const Device& device, double value, const char* figure) {
+  if (!(value > 0.0)) {
+    throw hardware_error("accelerator '" + std::string(std::string_view(device.name)) + "': its " + figure +
+                         " is not known, and the model needs it");
+  }
+  return value;
+}
+}  // namespace detail
+
+/// Streaming multiprocessors (compute units) that share the work.
+struct multiprocessors_t : observable<"multiprocessors", units::none, level::deployment> {
+  template <class Deployment>
+  requires requires(const Deployment& d) { d.hardware.multiprocessors; }
+  static constexpr double read(const Deployment& d) {
+    return detail::known(d.hardware, static_cast<double>(d.hardware.multiprocessors), "number of multiprocessors");
+  }
+};
+inline constexpr multiprocessors_t multiprocessors{};
+
+/// Capacity of the last cache on the chip [B].
+struct cache_capacity_t : observable<"cache_capacity", units::byte, level::deployment> {
+  template <class Deployment>
+  requires requires(const Deployment& d) { d.hardware.cache_capacity.value; }
+  static constexpr double read(const Deployment& d) {
+    return detail::known(d.hardware, d.hardware.cache_capacity.value, "cache capacity");
+  }
+};
+inline constexpr cache_capacity_t cache_capacity{};
 
 /// Arithmetic intensity above which work is bound by compute: peak / bandwidth [FLOP/B].
 inline constexpr auto machine_balance = peak_flops / hbm_bandwidth;

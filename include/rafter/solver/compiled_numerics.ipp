@@ -4,6 +4,7 @@
 
 #include "rafter/solver/dense.ipp"
 #include "rafter/solver/extended_least_squares.ipp"
+#include "rafter/solver/identifiability.ipp"
 #include "rafter/solver/non_negative_least_squares.ipp"
 #include "rafter/solver/ridge_path.ipp"
 #include "rafter/solver/solve_least_squares.ipp"

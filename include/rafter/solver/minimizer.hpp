@@ -105,7 +105,14 @@ struct nonlinear_solution {
   std::size_t rank = 0;                      ///< of that Jacobian
   double degrees_of_freedom = 0.0;           ///< rows − rank, at least 0
 
-  std::vector<double> start_costs;  ///< multi_start only: the cost that each start led to
+  /// n × n, row-major: JᵀJ of the loss-scaled Jacobian over all parameters, those at bounds included, at the start and
+  /// at the solution; empty when a method has no derivatives.
+  std::vector<double> start_gram;
+  std::vector<double> gram;
+  /// (n+1)², column-major: the R of [J, r] at the solution where the rows themselves were visited; else empty.
+  std::vector<double> factor;
+
+  std::vector<double> start_costs;  ///< multi_start and cma_es only: the cost that each start led to
 
   bool converged() const { return is_converged(status); }
 };

@@ -5,40 +5,14 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "rafter/solver/minimizer.hpp"
+#include "rafter/solver/random.hpp"
 
 namespace rafter {
-
-namespace detail {
-/// Integers below n and doubles in [0, 1) from a seed, the same on every platform: SplitMix64 (Steele, Lea and Flood
-/// 2014). The standard's distributions are not portable.
-class start_generator {
- public:
-  explicit start_generator(std::uint64_t seed) : state_(seed) {}
-  double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-  std::size_t below(std::size_t n) {
-    const std::uint64_t range = n;
-    const std::uint64_t rest = (std::numeric_limits<std::uint64_t>::max() % range + 1) % range;
-    std::uint64_t drawn = next();
-    while (drawn < rest) drawn = next();  // no number more often than another
-    return static_cast<std::size_t>(drawn % range);
-  }
-
- private:
-  std::uint64_t state_;
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
-  }
-};
-}  // namespace detail
 
 /// Another method from several starts: the given one, then a Latin hypercube (McKay, Beckman and Conover 1979) over
 /// the bounds.

@@ -71,6 +71,7 @@ struct residual_block {
   const double* jacobian = nullptr;  ///< column-major: the derivatives by parameter j start at jacobian + j·stride
   std::size_t stride = 0;
   const double* weight = nullptr;  ///< null: all 1; else finite and >= 0, multiplies the row's cost
+  bool quadratic = false;          ///< no measurement but a prior: no loss applies
 };
 
 /// A nonlinear least-squares problem, cost(x) = ½ Σ w C² rho((r(x)/C)²), block by block.
@@ -85,6 +86,8 @@ class residual_model {
 
   virtual ~residual_model() = default;
   virtual std::size_t rows() const = 0;
+  /// Rows that measure something, those that count in the degrees of freedom; the others are 0 whatever the parameters.
+  virtual std::size_t observations() const { return rows(); }
   virtual std::size_t parameters() const = 0;
   /// @param at  `parameters()` values
   virtual void for_each_block(const double* at, block_visitor visit) const = 0;
@@ -108,7 +111,7 @@ class residual_model {
       detail::add_products(column, block.rows, gradient, hessian);
     };
     for_each_block(at, [&](const residual_block& block) {
-      if (block.weight == nullptr && loss.kind == loss_kind::linear) {
+      if (block.weight == nullptr && (loss.kind == loss_kind::linear || block.quadratic)) {
         cost += cost_of(block, loss);
         take(block);
         return;
@@ -140,7 +143,8 @@ class residual_model {
   }
 
  protected:
-  static double cost_of(const residual_block& block, const robust_loss& loss) {
+  static double cost_of(const residual_block& block, const robust_loss& asked) {
+    const robust_loss loss = block.quadratic ? robust_loss{} : asked;
     double sum = 0.0;
     for (std::size_t i = 0; i < block.rows; ++i) {
       sum += (block.weight != nullptr ? block.weight[i] : 1.0) * loss(block.residual[i]).cost;
@@ -149,8 +153,9 @@ class residual_model {
   }
 
  private:
-  void scale_rows(const residual_block& block, const robust_loss& loss, std::vector<double>& scaled,
+  void scale_rows(const residual_block& block, const robust_loss& asked, std::vector<double>& scaled,
                   detail::function_ref<void(double*, std::size_t, double)> visit) const {
+    const robust_loss loss = block.quadratic ? robust_loss{} : asked;
     constexpr std::size_t size = 256;
     const std::size_t n = parameters();
     scaled.resize((n + 1) * size);

@@ -25,7 +25,8 @@ enum class jacobian_path { automatic, gram, rows };
 /// tolerances 0 the gradient is zero to rounding at the end.
 struct trust_region {
   robust_loss loss = {};
-  /// Converged when a full Gauss-Newton step promises, and the last step brought, less than this times the cost.
+  /// Converged when a full Gauss-Newton step promises, and the last step brought, less than this times the cost. Where
+  /// the cost has kinks and does not follow the model, two steps in a row that promise less than 100 times this end it.
   double cost_tolerance = 1e-10;
   /// Converged when the (scaled) step is shorter than this times the (scaled) parameters.
   double step_tolerance = 1e-10;

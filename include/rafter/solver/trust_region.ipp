@@ -22,36 +22,64 @@ inline constexpr double rounding = std::numeric_limits<double>::epsilon();
 
 // Below this pivot of their unit-diagonal form the sums JᵀJ do not say where to go.
 inline constexpr double trusted_pivot = 1e-10;
+// Where the cost does not follow the model, decreases below this times the cost tolerance are not pursued.
+inline constexpr double kink_factor = 100.0;
+// Eigenvalues of the unit-diagonal form below this, relative, are rounding: directions that no row determines. With none
+// between this and the pivot above the sums tell the two apart.
+inline constexpr double rounded_eigenvalue = 1e-13;
 
 // One point: cost, gradient, JᵀJ, and the triangular factor of the rows when they were visited.
 struct trust_region_point {
   std::vector<double> x;
   double cost = unbounded;
   std::vector<double> gradient;
-  std::vector<double> hessian;         // n × n
-  std::vector<double> factor;          // (n+1)², column-major: the R of [J, r]; empty: not asked for
-  std::vector<double> length;          // n, of the columns of J
+  std::vector<double> hessian;  // n × n
+  std::vector<double> regular;  // n × n, JᵀJ with curvature along what no row determines; empty: all is determined
+  std::vector<double> factor;   // (n+1)², column-major: the R of [J, r]; empty: not asked for
+  std::vector<double> length;   // n, of the columns of J
   double gradient_measure = 0.0;       // see trust_region::gradient_tolerance
   std::vector<double> distance;        // n, Coleman and Li's v: to the bound that the gradient points at, else 1
   std::vector<double> distance_slope;  // n, its derivative: −1, 0, 1
 };
 
-// The quadratic model in scaled variables, diagonal: ½ Σ curvature y² + Σ slope y, y = Vᵀ step.
+// The quadratic model in scaled variables, ½ sᵀA s + gᵀs. Where A comes from sums JᵀJ whose pivots can be trusted it is
+// factorised as it is; else it is kept diagonal, ½ Σ curvature y² + Σ slope y with y = Vᵀs, so that what is
+// rounding can be left out.
 struct scaled_model {
   std::size_t n = 0;
+  std::vector<double> extra;  // n, the part of the Hessian's diagonal that belongs to the bounds
+
+  bool direct = false;
+  std::vector<double> matrix;     // A, n × n (direct)
+  std::vector<double> gradient;   // g, n (direct)
+  std::vector<std::size_t> live;  // indices that A acts on (direct)
+
   std::vector<double> basis;      // V, n × n, column-major
   std::vector<double> curvature;  // n
   std::vector<double> slope;      // n
   std::vector<bool> determined;   // n; false: the curvature is rounding
-  std::vector<double> extra;      // n, the part of the Hessian's diagonal that belongs to the bounds
 
   std::vector<double> to_basis(const std::vector<double>& step) const {
     std::vector<double> y(n);
     for (std::size_t k = 0; k < n; ++k) y[k] = dense::detail::dot(basis.data() + k * n, step.data(), n);
     return y;
   }
-  // ½ q t² + l t along a step.
+  // aᵀA b.
+  double product(const std::vector<double>& left, const std::vector<double>& right) const {
+    double sum = 0.0;
+    if (direct) {
+      for (std::size_t i = 0; i < n; ++i) {
+        if (left[i] != 0.0) sum += left[i] * dense::detail::dot(matrix.data() + i * n, right.data(), n);
+      }
+      return sum;
+    }
+    const std::vector<double> a = to_basis(left), b = to_basis(right);
+    for (std::size_t k = 0; k < n; ++k) sum += curvature[k] * a[k] * b[k];
+    return sum;
+  }
+  // sᵀA s and gᵀs.
   std::pair<double, double> along(const std::vector<double>& step) const {
+    if (direct) return {product(step, step), dense::detail::dot(gradient.data(), step.data(), n)};
     const std::vector<double> y = to_basis(step);
     double q = 0.0, l = 0.0;
     for (std::size_t k = 0; k < n; ++k) {
@@ -60,21 +88,53 @@ struct scaled_model {
     }
     return {q, l};
   }
+  // −(A + shift)⁻¹g and, when asked for, gᵀ(A + shift)⁻³g, what the length of the step changes with. Empty when the
+  // factorisation fails.
+  std::vector<double> shifted_step(double shift, double* slower) const {
+    const std::size_t q = live.size();
+    std::vector<double> a(q * q), x(q);
+    for (std::size_t i = 0; i < q; ++i) {
+      for (std::size_t j = 0; j < q; ++j) a[i * q + j] = matrix[live[i] * n + live[j]];
+      a[i * q + i] += shift;
+      x[i] = -gradient[live[i]];
+    }
+    if (q > 0 && !(dense::cholesky(a.data(), q) > 0.0)) return {};
+    if (q > 0) dense::cholesky_solve(a.data(), q, x.data());
+    std::vector<double> step(n, 0.0);
+    for (std::size_t i = 0; i < q; ++i) step[live[i]] = x[i];
+    if (slower != nullptr) {
+      std::vector<double> again = x;
+      if (q > 0) dense::cholesky_solve(a.data(), q, again.data());
+      *slower = dense::detail::dot(x.data(), again.data(), q);
+    }
+    return step;
+  }
   // The minimum within a ball (Moré 1978; the secular equation by Newton's method, bracketed).
   std::vector<double> minimum_within(double radius) const {
     std::vector<double> y(n, 0.0);
+    double derivative = 0.0;
     const auto fill = [&](double shift) {
+      if (direct) {
+        y = shifted_step(shift, &derivative);
+        return y.empty() ? unbounded : dense::detail::norm(y.data(), n);
+      }
       double squares = 0.0;
+      derivative = 0.0;
       for (std::size_t k = 0; k < n; ++k) {
         y[k] = determined[k] ? -slope[k] / (curvature[k] + shift) : 0.0;
         squares += y[k] * y[k];
+        derivative += determined[k] ? y[k] * y[k] / (curvature[k] + shift) : 0.0;
       }
       return std::sqrt(squares);
     };
     double length = fill(0.0);
     if (!(length <= radius)) {
       double high = 0.0;
-      for (std::size_t k = 0; k < n; ++k) high += determined[k] ? slope[k] * slope[k] : 0.0;
+      if (direct) {
+        for (const std::size_t i : live) high += gradient[i] * gradient[i];
+      } else {
+        for (std::size_t k = 0; k < n; ++k) high += determined[k] ? slope[k] * slope[k] : 0.0;
+      }
       high = std::sqrt(high) / radius;
       double low = 0.0;
       double shift = 0.0;
@@ -83,17 +143,16 @@ struct scaled_model {
         length = fill(shift);
         if (std::abs(length - radius) <= 1e-3 * radius) break;
         (length > radius ? low : high) = shift;
-        double slower = 0.0;
-        for (std::size_t k = 0; k < n; ++k) slower += determined[k] ? y[k] * y[k] / (curvature[k] + shift) : 0.0;
-        shift += (length / radius - 1.0) * length * length / slower;
+        shift += (length / radius - 1.0) * length * length / derivative;
         if (!std::isfinite(shift)) shift = 0.0;
       }
       if (length > 0.0 && std::isfinite(length)) {
         for (double& value : y) value *= std::min(1.0, radius / length);
       } else {
-        std::fill(y.begin(), y.end(), 0.0);
+        y.assign(n, 0.0);
       }
     }
+    if (direct) return y;
     std::vector<double> step(n, 0.0);
     for (std::size_t k = 0; k < n; ++k) {
       for (std::size_t j = 0; j < n; ++j) step[j] += basis[k * n + j] * y[k];
@@ -102,6 +161,10 @@ struct scaled_model {
   }
   // What the unconstrained minimum of the model promises.
   double full_decrease() const {
+    if (direct) {
+      const std::vector<double> step = shifted_step(0.0, nullptr);
+      return step.empty() ? unbounded : -0.5 * dense::detail::dot(step.data(), gradient.data(), n);
+    }
     double sum = 0.0;
     for (std::size_t k = 0; k < n; ++k) sum += determined[k] ? 0.5 * slope[k] / curvature[k] * slope[k] : 0.0;
     return sum;
@@ -123,6 +186,7 @@ struct trust_region_run {
   void visit_rows(trust_region_point& point);
   void prepare(trust_region_point& point);
   double smallest_pivot(const trust_region_point& point) const;
+  bool regularise(trust_region_point& point) const;
   scaled_model scaled(const trust_region_point& point, const std::vector<double>& d) const;
   double room(const std::vector<double>& x, const std::vector<double>& step, std::vector<bool>* hits) const;
   std::vector<double> choose(const scaled_model& quadratic, const trust_region_point& point,
@@ -179,6 +243,37 @@ RAFTER_NUMERICS_FUNCTION double trust_region_run::smallest_pivot(const trust_reg
   return dense::cholesky(unit.data(), q);
 }
 
+// Where some directions have no effect at all and all others are clearly determined: gives the former the curvature of
+// one column, so that JᵀJ can be factorised; the gradient has no part along them, and no step moves along them. False
+// when the sums cannot tell which is which.
+RAFTER_NUMERICS_FUNCTION bool trust_region_run::regularise(trust_region_point& point) const {
+  std::vector<std::size_t> live;
+  for (std::size_t j = 0; j < n; ++j) {
+    if (point.length[j] > 0.0) live.push_back(j);
+  }
+  const std::size_t q = live.size();
+  std::vector<double> unit(q * q), values(q), vectors(q * q);
+  for (std::size_t a = 0; a < q; ++a) {
+    for (std::size_t b = 0; b < q; ++b) {
+      unit[a * q + b] = point.hessian[live[a] * n + live[b]] / point.length[live[a]] / point.length[live[b]];
+    }
+  }
+  if (!dense::jacobi_eigen(unit.data(), q, values.data(), vectors.data())) return false;
+  std::size_t rank = 0;
+  while (rank < q && values[rank] > rounded_eigenvalue * values[0]) ++rank;
+  if (rank == q || rank == 0 || !(values[rank - 1] >= trusted_pivot * values[0])) return false;
+  point.regular = point.hessian;
+  for (std::size_t k = rank; k < q; ++k) {
+    for (std::size_t a = 0; a < q; ++a) {
+      for (std::size_t b = 0; b < q; ++b) {
+        point.regular[live[a] * n + live[b]] +=
+            vectors[k * q + a] * vectors[k * q + b] * point.length[live[a]] * point.length[live[b]];
+      }
+    }
+  }
+  return true;
+}
+
 // What steps from a point need: column lengths, scale, distances to the bounds, the factor.
 RAFTER_NUMERICS_FUNCTION void trust_region_run::prepare(trust_region_point& point) {
   point.length.resize(n);
@@ -191,8 +286,10 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::prepare(trust_region_point& poin
     }
   }
   const bool small = model.rows() * (n + 1) * (n + 1) <= least_squares_options::small_problem;
+  point.regular.clear();
   if (options.path == jacobian_path::rows ||
-      (options.path == jacobian_path::automatic && (small || !(smallest_pivot(point) >= trusted_pivot)))) {
+      (options.path == jacobian_path::automatic &&
+       (small || (!(smallest_pivot(point) >= trusted_pivot) && !regularise(point))))) {
     visit_rows(point);
   }
   point.distance.assign(n, 1.0);
@@ -225,28 +322,43 @@ RAFTER_NUMERICS_FUNCTION scaled_model trust_region_run::scaled(const trust_regio
                                                                const std::vector<double>& d) const {
   scaled_model made;
   made.n = n;
-  made.basis.resize(n * n);
-  made.curvature.resize(n);
-  made.slope.assign(n, 0.0);
-  made.determined.assign(n, false);
   made.extra.assign(n, 0.0);
   for (std::size_t j = 0; j < n; ++j) {
     if (bounds.low(j) == bounds.high(j)) continue;
     made.extra[j] = std::abs(point.gradient[j] * point.distance_slope[j]) * scale[j] * scale[j];
   }
+  made.direct = point.factor.empty() && options.path == jacobian_path::automatic;
+  std::vector<double> a;
   if (point.factor.empty()) {
-    std::vector<double> a(n * n);
+    const std::vector<double>& hessian = point.regular.empty() ? point.hessian : point.regular;
+    a.resize(n * n);
     for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < n; ++j) a[i * n + j] = d[i] * point.hessian[i * n + j] * d[j];
+      for (std::size_t j = 0; j < n; ++j) a[i * n + j] = d[i] * hessian[i * n + j] * d[j];
       a[i * n + i] += made.extra[i];
     }
+  }
+  if (made.direct) {
+    made.gradient.resize(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      made.gradient[i] = d[i] * point.gradient[i];
+      if (a[i * n + i] > 0.0) made.live.push_back(i);
+    }
+    made.matrix = std::move(a);
+    return made;
+  }
+  made.basis.resize(n * n);
+  made.curvature.resize(n);
+  made.slope.assign(n, 0.0);
+  made.determined.assign(n, false);
+  if (point.factor.empty()) {
     dense::jacobi_eigen(a.data(), n, made.curvature.data(), made.basis.data());
     for (std::size_t k = 0; k < n; ++k) {
       for (std::size_t j = 0; j < n; ++j) made.slope[k] += made.basis[k * n + j] * d[j] * point.gradient[j];
     }
   } else {
     // The rows R·D over the roots of the extra diagonal: their singular values squared are the curvatures.
-    std::vector<double> a(2 * n * n, 0.0), sigma(n);
+    a.assign(2 * n * n, 0.0);
+    std::vector<double> sigma(n);
     for (std::size_t j = 0; j < n; ++j) {
       for (std::size_t i = 0; i <= j; ++i) a[j * 2 * n + i] = point.factor[j * (n + 1) + i] * d[j];
       a[j * 2 * n + n + j] = std::sqrt(made.extra[j]);
@@ -332,11 +444,7 @@ RAFTER_NUMERICS_FUNCTION std::vector<double> trust_region_run::choose(const scal
   const double nearest = (1.0 - inside) * to_bound;
   if (furthest > nearest) {
     const auto [q, l] = quadratic.along(reflected);
-    const std::vector<double> from = quadratic.to_basis(arm);
-    const std::vector<double> by = quadratic.to_basis(reflected);
-    double cross = 0.0;
-    for (std::size_t k = 0; k < n; ++k) cross += quadratic.curvature[k] * from[k] * by[k];
-    const auto [t, gain] = best_along(q, l + cross, nearest, furthest);
+    const auto [t, gain] = best_along(q, l + quadratic.product(arm, reflected), nearest, furthest);
     const double value = (0.5 * full_q * to_bound + full_l) * to_bound + gain;
     if (value < best_value) {
       best_value = value;
@@ -412,6 +520,8 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::describe(trust_region_point& poi
   result.cost = point.cost;
   result.gradient = point.gradient;
   result.column_norms = point.length;
+  result.gram = point.hessian;
+  result.factor = point.factor;
   result.optimality = 0.0;
   std::vector<std::size_t> live;
   std::vector<std::size_t> free;
@@ -424,7 +534,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::describe(trust_region_point& poi
     if (!(point.length[j] > 0.0)) result.dead_parameters.push_back(j);
   }
   const std::size_t q = live.size();
-  const std::size_t m = model.rows();
+  const std::size_t m = model.observations();
   std::vector<double> sigma(q), v(q * q);
   double least = rounding * static_cast<double>(std::max(m, n));
   if (point.factor.empty()) {
@@ -436,7 +546,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::describe(trust_region_point& poi
     }
     dense::jacobi_eigen(a.data(), q, values.data(), v.data());
     for (std::size_t k = 0; k < q; ++k) sigma[k] = std::sqrt(std::max(0.0, values[k]));
-    least = std::sqrt(rounding * static_cast<double>(n));
+    least = std::sqrt(10.0 * rounded_eigenvalue);
   } else {
     std::vector<double> a(n * q, 0.0);
     for (std::size_t k = 0; k < q; ++k) {
@@ -499,6 +609,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
   result.active_mask.assign(n, 0);
   const bool finite = evaluate(x, point);
   result.cost = point.cost;
+  result.start_gram = point.hessian;
   if (!finite) {
     result.status = minimum_status::non_finite_start;
     return;
@@ -514,6 +625,8 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
   for (std::size_t j = 0; j < n; ++j) radius += d[j] > 0.0 ? point.x[j] / d[j] * (point.x[j] / d[j]) : 0.0;
   radius = radius > 0.0 && std::isfinite(radius) ? std::sqrt(radius) : 1.0;
 
+  int slight = 0;                      // trials in a row that promised, and so brought, next to nothing
+  bool misled = false;                 // in one of them the cost did not do what the model promised: a kink
   double promised_before = unbounded;  // in the regime where the cost cannot tell
   double blindness = 32.0 * rounding;  // relative; grows once the residuals prove to be noisier than their last bit
   result.status = minimum_status::evaluation_limit;
@@ -575,6 +688,10 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
       }
       const bool settled = usable && ratio > 0.25 && std::abs(actual) <= options.cost_tolerance * point.cost &&
                            full <= options.cost_tolerance * point.cost;
+      // At a kink the model promises the same small decrease for ever and the cost does not follow: two such trials.
+      slight = promised <= kink_factor * options.cost_tolerance * point.cost ? slight + 1 : 0;
+      misled = slight > 0 && (misled || !usable || ratio < 0.25);
+      const bool at_kink = slight >= 2 && misled && accepted && options.cost_tolerance > 0.0;
       const bool tiny =
           std::sqrt(moved_by) <= options.step_tolerance * (options.step_tolerance + std::sqrt(size)) || to == point.x;
       if (accepted) {
@@ -583,7 +700,7 @@ RAFTER_NUMERICS_FUNCTION void trust_region_run::run(const std::vector<double>& s
         ++result.iterations;
         prepare(point);
       }
-      if (settled || tiny) {
+      if (settled || tiny || at_kink) {
         result.status = settled ? minimum_status::cost_settled : minimum_status::step_small;
         going = false;
         break;

@@ -21,23 +21,34 @@ template <class Plan, dataset_schema Schema> class column_evaluation {
   using run = detail::executor<Plan>;
   using slot_array = typename run::slot_array;
 
+  /// A plan whose reductions depend on parameters is reduced by `reduce`, at each parameter vector anew.
   column_evaluation(const dataset<Schema>& data, const row_set& rows) : data_(data) {
     if constexpr (Plan::tape.phases > 0) {
       for (auto& column : reduced_) column.resize(data.size() + pack_width);
-      for_each_run(rows, [&](const slot_array& slots, row_range range) {
-        for (std::size_t row = range.begin; row < range.end; ++row) {
-          run::reductions(slots.data(), row_view<Schema>(data_, row), [&](auto index, double value) {
-            constexpr int i = decltype(index)::value;
-            reduced_[static_cast<std::size_t>(reduction_number(i))][row] = value;
-          });
-        }
-      });
+      if constexpr (!Plan::tape.parametric_reductions) reduce(rows, nullptr);
     }
+  }
+
+  /// Reduces the requests of the given rows at these parameters.
+  void reduce(const row_set& rows, const double* parameters) {
+    for_each_run(
+        rows,
+        [&](const slot_array& slots, row_range range) {
+          for (std::size_t row = range.begin; row < range.end; ++row) {
+            run::reductions(slots.data(), row_view<Schema>(data_, row), [&](auto index, double value) {
+              constexpr int i = decltype(index)::value;
+              reduced_[static_cast<std::size_t>(reduction_number(i))][row] = value;
+            });
+          }
+        },
+        parameters);
   }
 
   /// Calls `visit(slots, range)` or `visit(slots, range, deployment)` for the rows in order, cut where the deployment
   /// changes; `slots` holds what depends on the deployment alone.
-  template <class Visit> void for_each_run(const row_set& rows, Visit visit) const {
+  /// @param parameters  one value for each of the plan's parameters; null where it has none
+  template <class Visit>
+  void for_each_run(const row_set& rows, Visit visit, const double* parameters = nullptr) const {
     const auto& runs = data_.runs();
     std::size_t at = 0;
     std::size_t bound = static_cast<std::size_t>(-1);
@@ -50,7 +61,7 @@ template <class Plan, dataset_schema Schema> class column_evaluation {
       for (std::size_t row = range.begin; row < range.end;) {
         const deployment_run& current = runs[at];
         if (current.deployment != bound) {
-          bind(slots, current.deployment);
+          bind(slots, current.deployment, parameters);
           bound = current.deployment;
         }
         const std::size_t end = std::min(range.end, current.rows.end);
@@ -82,8 +93,8 @@ template <class Plan, dataset_schema Schema> class column_evaluation {
   }
 
  private:
-  RAFTER_HOT void bind(slot_array& slots, std::size_t deployment) const {
-    run::bind(slots.data(), data_.deployment(deployment));
+  RAFTER_HOT void bind(slot_array& slots, std::size_t deployment, const double* parameters) const {
+    run::bind(slots.data(), data_.deployment(deployment), parameters);
   }
   static constexpr int reduction_number(int instruction) {
     int number = 0;

@@ -421,6 +421,8 @@ template <dataset_schema Schema> class dataset_builder {
   /// Does a step's list of requests (with its deployment) say what this column is?
   template <class Leaf> static constexpr bool defined_by_lists() {
     if constexpr (Schema::lists_requests && detail::has_definition<Leaf>) {
+      // A definition that is a constant is what a record means that does not say; a column says.
+      if constexpr (Leaf::definition::level_v == level::constant) return false;
       return evaluable_on<typename Leaf::definition, list_binding>;
     } else {
       return false;
@@ -476,6 +478,12 @@ template <dataset_schema Schema> class dataset_builder {
   template <class Leaf> void check_column() {
     double& value = values_[columns_type::template index_of<Leaf>()];
     if constexpr (defined_by_lists<Leaf>()) take_from_lists<Leaf>(value);
+    if constexpr (detail::has_definition<Leaf>) {
+      // What a row means that does not say.
+      if constexpr (Leaf::definition::level_v == level::constant) {
+        if (std::isnan(value)) value = Leaf::definition::value;
+      }
+    }
     check_value(rules_of<Leaf>(), value);
   }
 

@@ -83,6 +83,23 @@ RAFTER_STEP_OBSERVABLE(kv_usage_ratio, units::none, provenance::known_before_ste
 RAFTER_STEP_OBSERVABLE(kv_blocks_total, units::none, provenance::known_before_step)
 RAFTER_STEP_OBSERVABLE(kv_blocks_free, units::none, provenance::known_before_step)
 
+// -- what the step's time counts: known from how it is measured ------------------------------------------------------
+
+/// 1 where the time that is asked for counts norms, rotary embedding, activation functions and residual additions, 0
+/// where it is that of matrix products and attention alone. A record that does not say counts them: whole steps do.
+struct elementwise_counted_t : observable<"elementwise_counted", units::none, level::step> {
+  using definition = constant<1, 0>;
+  RAFTER_OBSERVABLE_BODY(elementwise_counted)
+};
+inline constexpr elementwise_counted_t elementwise_counted{};
+/// 1 where the matrix products come from a library whose time moves in whole waves of tiles, 0 where it is smooth. A
+/// record that does not say: smooth.
+struct gemm_in_waves_t : observable<"gemm_in_waves", units::none, level::step> {
+  using definition = constant<0, 0>;
+  RAFTER_OBSERVABLE_BODY(gemm_in_waves)
+};
+inline constexpr gemm_in_waves_t gemm_in_waves{};
+
 // -- observed after the step: targets and labels, never features ---------------------------------------------------
 
 /// Requests that the step finished or preempted.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 namespace rafter {
@@ -33,6 +34,12 @@ class row_set {
     std::sort(rows.begin(), rows.end());
     row_set set;
     for (const std::size_t row : rows) set.append(row);
+    return set;
+  }
+  /// Ranges that are ascending, disjoint, non-adjacent and not empty.
+  static row_set of_ranges(std::vector<row_range> ranges) {
+    row_set set;
+    set.ranges_ = std::move(ranges);
     return set;
   }
   /// The rows in [0, size) for which `keep(row)` is true.

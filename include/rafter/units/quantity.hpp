@@ -54,6 +54,7 @@ constexpr seconds operator""_us(long double v) { return seconds{static_cast<doub
 constexpr seconds operator""_us(unsigned long long v) { return seconds{static_cast<double>(v) / 1e6}; }
 constexpr bytes operator""_B(long double v) { return bytes{static_cast<double>(v)}; }
 constexpr bytes operator""_B(unsigned long long v) { return bytes{static_cast<double>(v)}; }
+constexpr bytes operator""_MB(unsigned long long v) { return bytes{static_cast<double>(v) * 1e6}; }
 constexpr bytes operator""_GB(long double v) { return bytes{static_cast<double>(v * 1e9L)}; }
 constexpr bytes operator""_GB(unsigned long long v) { return bytes{static_cast<double>(v) * 1e9}; }
 constexpr byte_per_second operator""_GB_per_s(long double v) {

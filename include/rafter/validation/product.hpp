@@ -1,6 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -29,6 +30,9 @@ namespace detail {
 
 struct word_pooled {
   static constexpr std::string_view name = "pooled_";
+};
+struct word_shared {
+  static constexpr std::string_view name = "shared_";
 };
 struct word_nothing {
   static constexpr std::string_view name = "";
@@ -95,6 +99,36 @@ template <poolable_split Split> struct pooled {
   template <splittable Data> std::vector<fold> folds(const Data& data) const { return split.pooled_folds(data); }
 };
 template <class Split> pooled(Split) -> pooled<Split>;
+
+/// `shared{temporal{0.6, 0.2}}`: one fit to the early steps of all experiments, as `pooled`, but each experiment's late
+/// steps are a fold of their own: what one model for all of them costs each.
+template <poolable_split Split> struct shared {
+  static constexpr std::string_view name =
+      detail::composed_name<detail::word_shared, detail::word_nothing, Split>.view();
+  static constexpr auto held_out = Split::held_out;
+  static constexpr std::optional<group> fits_one_per{};
+  static constexpr bool is_random = Split::is_random;
+  static constexpr bool tests_every_row = rafter::tests_every_row<Split>;
+
+  Split split{};
+
+  template <splittable Data> std::vector<fold> folds(const Data& data) const {
+    const std::vector<fold> together = split.pooled_folds(data);
+    std::vector<fold> each = split.folds(data);
+    for (fold& part : each) {
+      const auto whole = std::find_if(together.begin(), together.end(),
+                                      [&](const fold& one) { return (part.test & one.test) == part.test; });
+      if (whole == together.end()) {
+        throw validation_error("fold '" + part.held_out + "' of " + std::string(name) +
+                               ": no fit over all tests its rows");
+      }
+      part.train = whole->train;
+      part.validation = whole->validation;
+    }
+    return each;
+  }
+};
+template <class Split> shared(Split) -> shared<Split>;
 
 /// Both at once, `lomo{} * temporal{0.6, 0.2}`: a model never seen, in its later steps. Each fold of the one with
 /// each of the other: rows train, or test, where both say so; rows validate where neither tests them and at least one

@@ -1,0 +1,17 @@
+// rafter-study, models with fitted parameters on kernel_steps: sums of measured kernels. SPDX-License-Identifier: Apache-2.0
+#include "readers.hpp"
+#include "run.hpp"
+
+namespace study {
+namespace {
+using namespace rafter::predictors;
+using parametric = std::tuple<entry<roofline9>, entry<roofline9_study>, entry<roofline16>, entry<roofline16_study>,
+                              entry<roofline18>, entry<roofline18_study>, entry<roofline36>, entry<roofline36_study>,
+                              entry<kernel9>, entry<best_of_kernels>>;
+}  // namespace
+
+entry_list<rafter::kernel_schema> parametric_on_kernel_steps() {
+  return entries_of<rafter::kernel_schema>(parametric{});
+}
+
+}  // namespace study
