@@ -31,6 +31,7 @@ template <class Schema> struct task {
   const rafter::dataset<Schema>* test = nullptr;
   const chosen_split& split;
   rafter::evaluate_options options;
+  bool alone = false;  ///< one predictor was asked for: what it cannot do is the program's error
 };
 
 template <class E, class Schema>
@@ -66,7 +67,9 @@ RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task
     }
     try {
       result = evaluate_one<One>(what, E::label);
-    } catch (const evaluation_error& why) {  // of this predictor: the others may do
+    } catch (const evaluation_error& why) {
+      if (what.alone) throw;
+      // of this predictor: the others may do
       result = predictor_result{
           .predictor = std::string(E::label), .description = One::name(), .folds = {}, .refused = why.what()};
     }
@@ -170,15 +173,15 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   }
   report.split = split.name;
   report.split_title = split.title;
-  const task<Schema> what{
-      data, test ? &*test : nullptr, split, {.progress = asked.progress, .split_worst_fold = true}};
+  const task<Schema> what{data,
+                          test ? &*test : nullptr,
+                          split,
+                          {.progress = asked.progress, .split_worst_fold = true},
+                          asked.predictors.size() == 1};
   for (const named_entry<Schema>& one : entries) {
     const auto& wanted = asked.predictors;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), one.name) == wanted.end()) continue;
     report.results.push_back(one.evaluate(what, report.notes));
-  }
-  if (report.results.size() == 1 && report.results.front().refused.find("cannot be fitted") != std::string::npos) {
-    throw programs::usage_error(report.results.front().refused);
   }
   return report;
 }

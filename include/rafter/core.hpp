@@ -8,4 +8,5 @@
 #include "rafter/core/nearest_name.hpp"
 #include "rafter/core/pack.hpp"
 #include "rafter/core/progress.hpp"
+#include "rafter/core/random.hpp"
 #include "rafter/core/sha256.hpp"

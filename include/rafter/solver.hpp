@@ -14,7 +14,6 @@
 #include "rafter/solver/nelder_mead.hpp"
 #include "rafter/solver/non_negative_least_squares.hpp"
 #include "rafter/solver/ordinary_least_squares.hpp"
-#include "rafter/solver/random.hpp"
 #include "rafter/solver/residual_model.hpp"
 #include "rafter/solver/ridge.hpp"
 #include "rafter/solver/ridge_path.hpp"

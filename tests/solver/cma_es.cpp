@@ -245,7 +245,7 @@ TEST(CmaEs, FindsItsWayOnASmallIsland) {
 }
 
 TEST(CmaEs, EndsWhereNoiseHidesTheMinimum) {
-  rafter::detail::start_generator noise(11);
+  rafter::detail::seeded_numbers noise(11);
   const auto fit =
       cma_es{}.minimize([&](const double* x) { return 1.0 + sphere{3}(x) + 0.01 * noise.normal(); }, {2.0, 2.0, 2.0});
   EXPECT_EQ(fit.status, minimum_status::cost_settled);

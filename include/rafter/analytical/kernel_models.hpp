@@ -70,7 +70,6 @@ inline constexpr auto kv_width = kv_heads_here * head_dim;
 inline constexpr auto expert_width = intermediate / tensor_parallel;
 inline constexpr auto shared_width = shared_intermediate / tensor_parallel;
 inline constexpr auto tokens = scheduled_tokens * per_token;
-inline constexpr auto routed = indicator(experts > number<1>);
 
 /// Experts that a layer's tokens touch: min(E, T·k) when they are spread evenly, else the expectation of random routing.
 template <class Conditions> constexpr auto touched() {

@@ -90,8 +90,9 @@ class parameter_layout {
                                const row_set& rows)
       : facts_(facts) {
     for (const parameter_fact& fact : facts_) {
-      const group axis = axis_of(fact);
-      if (fact.axis.empty() || fact.fixed() || std::find(axes_.begin(), axes_.end(), axis) != axes_.end()) continue;
+      if (fact.axis.empty() || fact.fixed()) continue;
+      const group axis = *find_group(fact.axis);  // unknown names are refused at compile time
+      if (std::find(axes_.begin(), axes_.end(), axis) != axes_.end()) continue;
       axes_.push_back(axis);
       const group_column& labels = data.groups(axis);
       std::vector<bool> present(labels.count());
@@ -141,14 +142,10 @@ class parameter_layout {
     return made;
   }
 
-  /// For each fact the place of its value on a row of the data; `nowhere` for held ones.
-  template <class Schema> std::vector<std::size_t> places(const dataset<Schema>& data, std::size_t row) const {
-    return places_or_common(data, row);
-  }
-  /// The same for rows that may have labels which were not fitted on: pooled parameters have their common value there.
+  /// For each fact the place of its value on a row of the data, `nowhere` for held ones; where a row has a label that was
+  /// not fitted on, pooled parameters have their common value.
   /// @throws fit_error naming a label that nothing was fitted for
-  template <class Schema>
-  std::vector<std::size_t> places_or_common(const dataset<Schema>& data, std::size_t row) const {
+  template <class Schema> std::vector<std::size_t> places(const dataset<Schema>& data, std::size_t row) const {
     std::vector<std::string> labels;
     for (const group axis : axes_) labels.push_back(data.groups(axis).name(row));
     return places_of(labels);
@@ -186,12 +183,6 @@ class parameter_layout {
     throw fit_error("there is no fitted parameter '" + std::string(wanted) + "'" + did_you_mean(wanted, names_));
   }
 
-  /// A prior or pooling that acts on logarithms: then no problem is a linear one.
-  bool logarithmic_priors() const {
-    return std::any_of(facts_.begin(), facts_.end(), [](const parameter_fact& fact) {
-      return !fact.fixed() && fact.by_logarithm() && (fact.prior_weight > 0.0 || fact.pooling > 0.0);
-    });
-  }
   std::size_t prior_rows() const {
     std::size_t count = 0;
     const std::vector<double> at = start();
@@ -227,14 +218,8 @@ class parameter_layout {
   }
 
  private:
-  static group axis_of(const parameter_fact& fact) {
-    for (std::size_t i = 0; i < group_axes; ++i) {
-      if (name_of(static_cast<group>(i)) == fact.axis) return static_cast<group>(i);
-    }
-    return group::model;  // refused at compile time
-  }
   std::size_t axis_index(const parameter_fact& fact) const {
-    return static_cast<std::size_t>(std::find(axes_.begin(), axes_.end(), axis_of(fact)) - axes_.begin());
+    return static_cast<std::size_t>(std::find(axes_.begin(), axes_.end(), *find_group(fact.axis)) - axes_.begin());
   }
 
   std::span<const parameter_fact> facts_;

@@ -93,15 +93,9 @@ template <class Model, class Objective>
 inline constexpr auto parameters_of_form =
     nonlinear_form<Model, Objective>::template plan_for<as_written>::tape.parameters;
 
-constexpr group group_named(std::string_view axis) {
-  for (std::size_t i = 0; i < group_axes; ++i) {
-    if (name_of(static_cast<group>(i)) == axis) return static_cast<group>(i);
-  }
-  return static_cast<group>(group_axes);
-}
 constexpr bool known_axes(std::span<const parameter_fact> facts) {
   for (const parameter_fact& one : facts) {
-    if (!one.axis.empty() && static_cast<std::size_t>(group_named(one.axis)) == group_axes) return false;
+    if (!one.axis.empty() && !find_group(one.axis)) return false;
   }
   return true;
 }
@@ -673,7 +667,7 @@ template <class Model, class Objective> class nonlinear_predictor {
     }
     std::size_t next = 0;
     for (const label_cell& cell : cells) {
-      const auto values = values_for<plan_type>(layout_.places_or_common(data, cell.rows.ranges().front().begin));
+      const auto values = values_for<plan_type>(layout_.places(data, cell.rows.ranges().front().begin));
       if constexpr (plan_type::tape.parametric_reductions) evaluation.reduce(cell.rows, values.data());
       evaluation.for_each_run(
           cell.rows,
@@ -806,8 +800,7 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
     if constexpr (detail::balances<Objective>)
       text += ", each " + std::string(name_of(Objective::balanced_axis)) + " alike";
     if constexpr (detail::weights_rows<Objective>) text += ", weighted";
-    return text + ", " +
-           (detail::nonlinear_form<model_type, Objective>::linear ? "linear least squares" : method().name());
+    return text + ", " + (linear_problem() ? "linear least squares" : method().name());
   }
   static constexpr std::string_view reads_identity(group axis) {
     return detail::first_identity_of<model_type>(name_of(axis));
@@ -834,9 +827,7 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
       const detail::nonlinear_rows<model_type, Objective, Schema> model(data, rows, layout);
       const parameter_bounds bounds = layout.bounds();
       std::vector<double> start = layout.start();
-      if constexpr (detail::nonlinear_form<model_type, Objective>::linear) {
-        if (!layout.logarithmic_priors()) start = detail::linear_start(model, start, bounds);
-      }
+      if constexpr (linear_problem()) start = detail::linear_start(model, start, bounds);
       nonlinear_solution solution = method().minimize(model, start, bounds);
       if (solution.status == minimum_status::non_finite_start) model.refuse_non_finite(start.data());
       rafter::identifiability known = identify(solution, bounds, model.rows());
@@ -855,6 +846,14 @@ template <auto Model, class Objective = objective::log_ratio, class Minimizer = 
   static Minimizer method() { return detail::with_loss(Minimizer{}, detail::loss_of<Objective>()); }
 
  private:
+  /// Residuals are linear in all parameters, those of priors and pooling too: these may act on logarithms.
+  static constexpr bool linear_problem() {
+    if (!detail::nonlinear_form<model_type, Objective>::linear) return false;
+    for (const parameter_fact& one : facts()) {
+      if (!one.fixed() && one.by_logarithm() && (one.prior_weight > 0.0 || one.pooling > 0.0)) return false;
+    }
+    return true;
+  }
   template <class Schema> struct missing_name { static constexpr std::string_view value = missing_on<Schema>(); };
 };
 

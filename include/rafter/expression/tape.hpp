@@ -282,6 +282,19 @@ template <int Capacity, class Reader> struct tape_builder {
     const instruction& one = code[static_cast<std::size_t>(i)];
     return one.op == operation::parameter && !parameters[static_cast<std::size_t>(one.leaf)].fixed();
   }
+  /// Which instructions depend on a parameter that is not held.
+  constexpr std::array<bool, capacity> depends_on_parameters() const {
+    std::array<bool, capacity> depends{};
+    for (int i = 0; i < size && parameter_count > 0; ++i) {
+      const instruction& one = code[static_cast<std::size_t>(i)];
+      bool any = is_free_parameter(i);
+      for (const int operand : {one.a, one.b, one.c}) {
+        any = any || (operand >= 0 && depends[static_cast<std::size_t>(operand)]);
+      }
+      depends[static_cast<std::size_t>(i)] = any;
+    }
+    return depends;
+  }
   constexpr int unary(operation op, int a) { return operate(op, 0, {a, -1, -1, -1}, 1); }
   constexpr int binary(operation op, int a, int b) { return operate(op, 0, {a, b, -1, -1}, 2); }
   constexpr int choice(int condition, int yes, int no) {
@@ -392,17 +405,7 @@ template <class Builder> struct reverse_sweep {
   std::array<int, Builder::capacity> adjoint{};  // 1 + instruction, 0: none
   std::array<bool, Builder::capacity> depends{};
 
-  /// Which instructions depend on a parameter.
-  constexpr explicit reverse_sweep(Builder& builder) : out(builder) {
-    for (int i = 0; i < out.size; ++i) {
-      const instruction& one = out.at(i);
-      bool any = out.is_free_parameter(i);
-      for (const int operand : {one.a, one.b, one.c}) {
-        any = any || (operand >= 0 && depends[static_cast<std::size_t>(operand)]);
-      }
-      depends[static_cast<std::size_t>(i)] = any;
-    }
-  }
+  constexpr explicit reverse_sweep(Builder& builder) : out(builder), depends(builder.depends_on_parameters()) {}
   constexpr reverse_sweep(Builder& builder, const std::array<bool, Builder::capacity>& which)
       : out(builder), depends(which) {}
 
@@ -640,17 +643,11 @@ template <class Binding, int Capacity, int Differentiated, class... Es> struct l
         if (operand >= 0) needed[static_cast<std::size_t>(operand)] = true;
       }
     }
-    std::array<bool, places> depends{};
+    const auto depends = built.depends_on_parameters();
     for (int i = 0; i < built.size; ++i) {
-      place[static_cast<std::size_t>(i)] = needed[static_cast<std::size_t>(i)] ? size++ : -1;
-      if (built.parameter_count == 0) continue;
-      const instruction& one = built.at(i);
-      bool any = built.is_free_parameter(i);
-      for (const int operand : {one.a, one.b, one.c}) {
-        any = any || (operand >= 0 && depends[static_cast<std::size_t>(operand)]);
-      }
-      depends[static_cast<std::size_t>(i)] = any;
-      if (any && needed[static_cast<std::size_t>(i)] && is_reduction(one.op)) parametric_reductions = true;
+      const auto at = static_cast<std::size_t>(i);
+      place[at] = needed[at] ? size++ : -1;
+      if (depends[at] && needed[at] && is_reduction(built.at(i).op)) parametric_reductions = true;
     }
   }
   constexpr int derivative(int expression, int parameter) const {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "rafter/core/math.hpp"
+#include "rafter/core/random.hpp"
 #include "rafter/solver/dense.hpp"
 #include "rafter/solver/minimizer.hpp"
-#include "rafter/solver/random.hpp"
 
 namespace rafter {
 
@@ -90,7 +90,7 @@ struct search_coordinate {
   double largest_deviation() const { return boxed ? (1.0 + 2.0 * margin) / 3.0 : unlimited; }
 
   /// A parameter value to start anew from: anywhere in the box, or within two scales of the given one.
-  double draw(double start, start_generator& random) const {
+  double draw(double start, seeded_numbers& random) const {
     const double at = random.uniform();
     if (boxed) return parameter_at(at);
     return std::clamp(start + (4.0 * at - 2.0) * scale, lower, upper);
@@ -212,7 +212,7 @@ class cma_distribution {
   double deviation(std::size_t j) const { return step * std::sqrt(covariance_[j * n_ + j]); }
 
   /// Draws point i. @param to  n
-  void draw(std::size_t i, start_generator& random, double* to) {
+  void draw(std::size_t i, seeded_numbers& random, double* to) {
     double* const normal = normals_.data() + i * n_;
     double* const move = moves_.data() + i * n_;
     for (std::size_t k = 0; k < n_; ++k) normal[k] = random.normal();
@@ -456,7 +456,7 @@ struct cma_es {
     const std::size_t n = state.free.size();
     const auto by_dimension = static_cast<std::size_t>(4.0 + std::floor(3.0 * rafter::log(static_cast<double>(n))));
     std::size_t points = population != 0 ? population : by_dimension;
-    detail::start_generator random(seed);
+    detail::seeded_numbers random(seed);
     run_end from{state.start, std::vector<double>(n), state.best_cost};
     for (std::size_t run = 0; run <= restarts && !state.exhausted(); ++run, points *= 2) {
       if (run > 0) from.cost = std::numeric_limits<double>::infinity();
@@ -478,7 +478,7 @@ struct cma_es {
   }
 
   // @param best  where to begin, of infinite cost where that is not known
-  run_end run_once(search& state, run_end best, std::size_t points, detail::start_generator& random) const {
+  run_end run_once(search& state, run_end best, std::size_t points, detail::seeded_numbers& random) const {
     const std::size_t n = state.free.size();
     detail::cma_distribution distribution(best.coordinates, first_step, points, active);
     std::vector<double> largest(n), drawn(n), costs(points);

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "rafter/core/random.hpp"
 #include "rafter/solver/minimizer.hpp"
-#include "rafter/solver/random.hpp"
 
 namespace rafter {
 
@@ -37,7 +37,7 @@ template <minimizer Method> struct multi_start {
     }
     std::vector<std::vector<double>> made(std::max<std::size_t>(1, starts), start);
     const std::size_t drawn = made.size() - 1;
-    detail::start_generator random(seed);
+    detail::seeded_numbers random(seed);
     std::vector<std::size_t> stratum(drawn);
     for (std::size_t j = 0; j < start.size(); ++j) {
       for (std::size_t k = 0; k < drawn; ++k) stratum[k] = k;

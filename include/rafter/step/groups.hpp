@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -25,6 +26,14 @@ constexpr std::string_view name_of(group axis) {
   constexpr std::array<std::string_view, group_axes> names{"experiment", "model", "workload",       "hardware",
                                                            "tp",         "rig",   "attention_shape"};
   return names[static_cast<std::size_t>(axis)];
+}
+
+/// The axis of a name, if there is one.
+constexpr std::optional<group> find_group(std::string_view name) {
+  for (std::size_t i = 0; i < group_axes; ++i) {
+    if (name_of(static_cast<group>(i)) == name) return static_cast<group>(i);
+  }
+  return std::nullopt;
 }
 
 /// Bad data, named by row and field, when a dataset is built or asked for something that it does not hold.

@@ -1,5 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
-#include "rafter/solver/random.hpp"
+#include "rafter/core/random.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,18 +10,18 @@
 
 namespace {
 
-using rafter::detail::start_generator;
+using rafter::detail::seeded_numbers;
 
 // The reference outputs of SplitMix64 for seed 1234567 begin 6457827717110365317, 3203168211198807973.
 TEST(Random, TheGeneratorIsSplitMix64) {
-  start_generator random(1234567);
+  seeded_numbers random(1234567);
   EXPECT_EQ(random.uniform(), static_cast<double>(6457827717110365317ULL >> 11) * 0x1p-53);
   EXPECT_EQ(random.uniform(), static_cast<double>(3203168211198807973ULL >> 11) * 0x1p-53);
 }
 
 // The same method written in Python 3.11, with its math.log and math.sqrt.
 TEST(Random, NormalNumbersAreThoseOfThePolarMethod) {
-  start_generator random(1234567);
+  seeded_numbers random(1234567);
   EXPECT_DOUBLE_EQ(random.normal(), -0.48024295503152287);
   EXPECT_DOUBLE_EQ(random.normal(), -1.0454218558291988);
   EXPECT_DOUBLE_EQ(random.normal(), 0.21006674945905973);
@@ -30,7 +30,7 @@ TEST(Random, NormalNumbersAreThoseOfThePolarMethod) {
 
 // Kolmogorov and Smirnov's distance to the normal distribution: 1.63/√m is exceeded by one sample in a hundred.
 TEST(Random, NormalNumbersAreNormallyDistributed) {
-  start_generator random(7);
+  seeded_numbers random(7);
   const std::size_t m = 20000;
   std::vector<double> drawn(m);
   double together = 0.0;
@@ -50,7 +50,7 @@ TEST(Random, NormalNumbersAreNormallyDistributed) {
 }
 
 TEST(Random, EachIntegerBelowIsDrawnEquallyOften) {
-  start_generator random(3);
+  seeded_numbers random(3);
   std::vector<int> count(6);
   for (int i = 0; i < 60000; ++i) ++count.at(random.below(6));
   for (const int times : count) EXPECT_NEAR(times, 10000, 400);  // 4.4 standard deviations

@@ -11,9 +11,9 @@ namespace rafter::detail {
 
 /// Random numbers from a seed, the same on every platform: SplitMix64 (Steele, Lea and Flood 2014) and rafter's own
 /// logarithm. The standard's distributions and the C library's functions are not portable.
-class start_generator {
+class seeded_numbers {
  public:
-  explicit start_generator(std::uint64_t seed) : state_(seed) {}
+  explicit seeded_numbers(std::uint64_t seed) : state_(seed) {}
 
   /// In [0, 1), a multiple of 2⁻⁵³.
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
