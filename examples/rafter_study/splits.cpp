@@ -27,6 +27,8 @@ template <class Visit> void each_split(Visit visit) {
   visit(loeo{});
   visit(loho{});
   visit(leave_one_attention_shape_out{});
+  visit(leave_one_routing_out{});
+  visit(whole_measurements{});
   visit(k_fold{});
   visit(rolling_origin{});
   visit(pooled{temporal{}});

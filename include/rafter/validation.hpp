@@ -15,4 +15,5 @@
 #include "rafter/validation/subset_view.hpp"
 #include "rafter/validation/temporal.hpp"
 #include "rafter/validation/time_order.hpp"
+#include "rafter/validation/whole_measurements.hpp"
 #include "rafter/validation/within.hpp"

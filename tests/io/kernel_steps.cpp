@@ -68,6 +68,7 @@ TEST(KernelSteps, TheRigIsWhereTheGemmsWereMeasured) {
   const auto data = parse_kernel_steps(header + good, "steps.csv");
   EXPECT_EQ(data.groups(group::rig).name(0), "vidur");
   EXPECT_EQ(data.groups(group::attention_shape).name(0), "q32-kv32-d128");
+  EXPECT_EQ(data.groups(group::routing).name(0), "dense");
   EXPECT_FALSE(data.has_group(group::experiment));
   EXPECT_TRUE(data.step_ids().empty());
 }
@@ -143,6 +144,11 @@ TEST(KernelSteps, TheRealH100FileReadsAsItsReadmeSays) {
             (std::vector<std::pair<std::string, std::string>>{{"Llama-3.1-70B", "Llama-2-70b-hf"}}));
   EXPECT_EQ(data.groups(group::rig).count(), 2U);
   EXPECT_EQ(data.groups(group::workload).count(), 9U);
+  EXPECT_EQ(data.groups(group::routing).count(), 2U);
+  // Distinct (source, model, tp, tokens) and (source, shape, requests, length), counted by sort -u; and "none".
+  EXPECT_EQ(data.groups(group::gemm_measurement).count(), 1457U);
+  EXPECT_EQ(data.groups(group::prefill_attention_measurement).count(), 912U + 1U);
+  EXPECT_EQ(data.groups(group::decode_attention_measurement).count(), 1916U + 1U);
   // The README's example: one attention shape for these at the same tp.
   const auto& shapes = data.groups(group::attention_shape);
   EXPECT_EQ(shapes.count(), 18U);

@@ -63,6 +63,10 @@ TEST(Group, NamesAreWhatReportsPrint) {
   EXPECT_EQ(name_of(group::tp), "tp");
   EXPECT_EQ(name_of(group::rig), "rig");
   EXPECT_EQ(name_of(group::attention_shape), "attention_shape");
+  EXPECT_EQ(name_of(group::routing), "routing");
+  EXPECT_EQ(name_of(group::gemm_measurement), "gemm_measurement");
+  EXPECT_EQ(name_of(group::prefill_attention_measurement), "prefill_attention_measurement");
+  EXPECT_EQ(name_of(group::decode_attention_measurement), "decode_attention_measurement");
 }
 
 }  // namespace

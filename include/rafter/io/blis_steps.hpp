@@ -107,6 +107,7 @@ inline dataset<blis_schema> read_blis_table(csv_table_reader& table, const step_
         .label(group::hardware, "h100")
         .label(group::tp, engine.tp)
         .label(group::attention_shape, engine.attention_shape)
+        .label(group::routing, engine.routing)
         .step_id(number(count_in(row, step)))
         .start_ns(start_ns);
     keep_row(build, table.path());

@@ -45,6 +45,7 @@ inline dataset<kernel_schema> read_kernel_table(csv_table_reader& table, const s
   const std::size_t tp = table.column("tp");
   const std::size_t workload = table.column("workload");
   const std::size_t rig = table.column("gemm_source");
+  const std::size_t attention_rig = table.column("attn_source");
   const std::size_t prefills = table.column("num_prefill_reqs");
   const std::size_t prefill = table.column("prefill_tokens");
   const std::size_t prefill_length = table.column("prefill_len");
@@ -101,6 +102,13 @@ inline dataset<kernel_schema> read_kernel_table(csv_table_reader& table, const s
     const std::string_view source = row.required_text(rig);
     const bool from_vidur = source.starts_with("vidur");
     const bool from_aic = source.starts_with("aic");
+    const auto whole = [](double number) { return std::to_string(static_cast<std::int64_t>(number)); };
+    const std::string_view attention_source = row.required_text(attention_rig);
+    const auto attention = [&](std::int64_t requests, double length) {
+      if (requests == 0) return std::string(no_measurement);
+      return std::string(attention_source) + ' ' + engine.attention_shape + ' ' + std::to_string(requests) + " of " +
+             whole(length);
+    };
     build.begin_row(engine.deployment, row.line())
         .set(gemm_time, gemm_seconds)
         .set(moe_time, moe_seconds)
@@ -115,7 +123,12 @@ inline dataset<kernel_schema> read_kernel_table(csv_table_reader& table, const s
         .label(group::hardware, row.required_text(hardware))
         .label(group::tp, engine.tp)
         .label(group::rig, row.required_text(rig))
-        .label(group::attention_shape, engine.attention_shape);
+        .label(group::attention_shape, engine.attention_shape)
+        .label(group::routing, engine.routing)
+        .label(group::gemm_measurement, std::string(source) + ' ' + std::string(row.required_text(model)) + " tp" +
+                                            engine.tp + " tokens " + whole(prefill_sum + decoding))
+        .label(group::prefill_attention_measurement, attention(prefill_count, new_length))
+        .label(group::decode_attention_measurement, attention(decode_count, kv));
     for (std::int64_t i = 0; i < prefill_count; ++i) build.add(request::prefilling(new_length, past));
     for (std::int64_t i = 0; i < decode_count; ++i) build.add(request::decoding(kv - 1.0));
     keep_row(build, table.path());

@@ -295,7 +295,8 @@ dataset<rafter_schema_of<EngineState...>> read_rafter_table(csv_table_reader& ta
     build.label(group::model, row.required_text(model))
         .label(group::hardware, row.required_text(hardware))
         .label(group::tp, engine.tp)
-        .label(group::attention_shape, engine.attention_shape);
+        .label(group::attention_shape, engine.attention_shape)
+        .label(group::routing, engine.routing);
     if (experiment) build.label(group::experiment, row.required_text(*experiment));
     if (workload) build.label(group::workload, row.required_text(*workload));
     if (rig) build.label(group::rig, row.required_text(*rig));

@@ -149,6 +149,7 @@ template <class Schema> class step_engines {
   struct engine {
     std::size_t deployment = 0;
     std::string attention_shape;
+    std::string routing;
     std::string tp;  ///< in one spelling, whatever the file's
   };
 
@@ -184,6 +185,7 @@ template <class Schema> class step_engines {
     } catch (const architecture_error& impossible) {
       throw row.error_at(tp, impossible.what());
     }
+    made.found.routing = runs.architecture.experts > 1 ? "mixture_of_experts" : "dense";
     runs.tensor_parallel = static_cast<double>(ranks);
     runs.model_code = code_of(runs.architecture);
     made.found.deployment = deployment_of(runs);

@@ -55,8 +55,9 @@ class canonical_bytes {
 }  // namespace detail
 
 /// SHA-256 (64 hexadecimal digits) of what a dataset holds: the schema's name, the columns' names and numbers, the
-/// requests, the group labels after aliases were merged, step ids and start times. The order of the rows counts; file
-/// names, line numbers, notes, the selected target and deployments do not.
+/// requests, the group labels after aliases were merged (but those that follow from the rest: routing, measurements),
+/// step ids and start times. The order of the rows counts; file names, line numbers, notes, the selected target and
+/// deployments do not.
 template <dataset_schema Schema> RAFTER_COLD std::string digest(const dataset<Schema>& data) {
   detail::canonical_bytes bytes_of;
   bytes_of.text("rafter dataset 1");
@@ -80,7 +81,7 @@ template <dataset_schema Schema> RAFTER_COLD std::string digest(const dataset<Sc
   }
   for (std::size_t axis = 0; axis < group_axes; ++axis) {
     const auto which = static_cast<group>(axis);
-    if (!data.has_group(which)) continue;
+    if (!data.has_group(which) || which >= group::routing) continue;
     bytes_of.text(name_of(which));
     const group_column& labels = data.groups(which);
     bytes_of.count(labels.count());

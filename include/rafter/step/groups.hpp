@@ -17,14 +17,38 @@
 namespace rafter {
 
 /// What a dataset, a split policy or a `per<…>` estimator can group rows by.
-/// `rig` is the measuring set-up; `attention_shape` is (query heads, KV heads, head dimension) of one rank.
-enum class group : std::uint8_t { experiment, model, workload, hardware, tp, rig, attention_shape };
+/// `rig` is the measuring set-up; `attention_shape` is (query heads, KV heads, head dimension) of one rank; `routing` is
+/// dense or a mixture of experts. The last three are for steps that were composed from kernels measured one by one: they
+/// name the measurement of each part that a row rests on, and rows that rest on none have the label `no_measurement`.
+enum class group : std::uint8_t {
+  experiment,
+  model,
+  workload,
+  hardware,
+  tp,
+  rig,
+  attention_shape,
+  routing,
+  gemm_measurement,
+  prefill_attention_measurement,
+  decode_attention_measurement
+};
 
-inline constexpr std::size_t group_axes = 7;
+inline constexpr std::size_t group_axes = 11;
+inline constexpr std::string_view no_measurement = "none";
 
 constexpr std::string_view name_of(group axis) {
-  constexpr std::array<std::string_view, group_axes> names{"experiment", "model", "workload",       "hardware",
-                                                           "tp",         "rig",   "attention_shape"};
+  constexpr std::array<std::string_view, group_axes> names{"experiment",
+                                                           "model",
+                                                           "workload",
+                                                           "hardware",
+                                                           "tp",
+                                                           "rig",
+                                                           "attention_shape",
+                                                           "routing",
+                                                           "gemm_measurement",
+                                                           "prefill_attention_measurement",
+                                                           "decode_attention_measurement"};
   return names[static_cast<std::size_t>(axis)];
 }
 

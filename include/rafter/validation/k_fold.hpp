@@ -85,9 +85,17 @@ static_assert(split_policy<k_fold>);
 /// the groups are ordered by the seed and cut into k runs of equally many groups.
 template <group Axis> struct grouped_k_fold {
  private:
-  static constexpr std::array<std::string_view, group_axes> names{
-      "k_fold_of_experiments", "k_fold_of_models", "k_fold_of_workloads",       "k_fold_of_hardware",
-      "k_fold_of_tp",          "k_fold_of_rigs",   "k_fold_of_attention_shapes"};
+  static constexpr std::array<std::string_view, group_axes> names{"k_fold_of_experiments",
+                                                                  "k_fold_of_models",
+                                                                  "k_fold_of_workloads",
+                                                                  "k_fold_of_hardware",
+                                                                  "k_fold_of_tp",
+                                                                  "k_fold_of_rigs",
+                                                                  "k_fold_of_attention_shapes",
+                                                                  "k_fold_of_routings",
+                                                                  "k_fold_of_gemm_measurements",
+                                                                  "k_fold_of_prefill_attention_measurements",
+                                                                  "k_fold_of_decode_attention_measurements"};
 
  public:
   static constexpr std::string_view name = names[static_cast<std::size_t>(Axis)];

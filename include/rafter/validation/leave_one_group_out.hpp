@@ -31,6 +31,10 @@ template <group Axis> struct leave_one_group_out {
       {"leave_one_tp_out", "leave one tensor-parallel degree out", "tensor-parallel degrees"},
       {"leave_one_rig_out", "leave one rig out", "rigs"},
       {"leave_one_attention_shape_out", "leave one attention shape out", "attention shapes"},
+      {"leave_one_routing_out", "dense models from mixtures of experts, and the reverse", "kinds of routing"},
+      {"leave_one_gemm_out", "leave one measured matrix product out", "measured matrix products"},
+      {"leave_one_prefill_attention_out", "leave one measured prompt attention out", "measured prompt attentions"},
+      {"leave_one_decode_attention_out", "leave one measured decode attention out", "measured decode attentions"},
   }}[static_cast<std::size_t>(Axis)];
 
  public:
@@ -71,9 +75,12 @@ struct loho : leave_one_group_out<group::hardware> {};
 /// shape, and so perhaps the attention measurements, leave together; the same model on another number of ranks has
 /// another shape and stays, so this does not hold models out.
 struct leave_one_attention_shape_out : leave_one_group_out<group::attention_shape> {};
+/// Dense models tested by what mixtures of experts taught, and the reverse. A model is one or the other: it leaves whole.
+struct leave_one_routing_out : leave_one_group_out<group::routing> {};
 
 static_assert(split_policy<lomo> && split_policy<lowo> && split_policy<loeo> && split_policy<loho> &&
               split_policy<leave_one_attention_shape_out>);
+static_assert(holds_out<leave_one_routing_out, group::model> && !holds_out<lomo, group::routing>);
 static_assert(holds_out<lomo, group::model> && holds_out<lomo, group::experiment> && !holds_out<loeo, group::model>);
 
 }  // namespace rafter

@@ -43,9 +43,13 @@ concept split_policy = requires {
 };
 
 /// True when each label of `finer` belongs to one label of `coarser`, whatever the data: an experiment is one run of
-/// one engine, hence has one model, workload, hardware, tp, rig and attention shape. Nothing else is certain: one
-/// model runs at many tp (so a rank's attention shape does not follow from it), one rig measures many models.
-constexpr bool determines(group finer, group coarser) { return finer == coarser || finer == group::experiment; }
+/// one engine, hence has one model, workload, hardware, tp, rig and attention shape, and a model is dense or a mixture
+/// of experts. Nothing else is certain: one model runs at many tp (so a rank's attention shape does not follow from it),
+/// one rig measures many models.
+constexpr bool determines(group finer, group coarser) {
+  if (finer == group::experiment && coarser < group::gemm_measurement) return true;
+  return finer == coarser || (finer == group::model && coarser == group::routing);
+}
 
 /// True when no label of `Axis` under test was seen in training: the axis is in `Split::held_out`, or its labels
 /// cannot be shared because those of a coarser, held-out axis are not (leaving a model out leaves its experiments
