@@ -5,6 +5,7 @@
 #include "rafter/step/dataset.hpp"
 #include "rafter/step/digest.hpp"
 #include "rafter/step/groups.hpp"
+#include "rafter/step/load_direction.hpp"
 #include "rafter/step/observables.hpp"
 #include "rafter/step/record.hpp"
 #include "rafter/step/rows.hpp"
