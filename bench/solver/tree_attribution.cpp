@@ -1,7 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 // Path-dependent Shapley values of 200 complete trees of depth 6 over 30 features: Gauss points, rows in lanes, and
-// the textbook's recursion (Lundberg et al. 2020, algorithm 2). Splits are random: both visit every leaf, whatever the
-// splits say, so a trained ensemble of this shape takes as long.
+// the textbook's recursion (Lundberg et al. 2020, algorithm 2). Splits are random: both visit every leaf whatever the
+// splits say, so a trained ensemble of this shape takes about as long.
 #include "rafter/solver/tree_attribution.hpp"
 
 #include <benchmark/benchmark.h>

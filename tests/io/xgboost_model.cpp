@@ -219,9 +219,9 @@ TEST(XgboostModel, ReadsUbjsonInEveryStyle) {
 TEST(XgboostModel, RefusesBadUbjsonByPath) {
   const std::string whole = ubjson(plain, true, true);
   EXPECT_NE(complaint(whole.substr(0, whole.size() / 2)).find("too early"), std::string::npos);
-  EXPECT_EQ(
-      complaint(ubjson(with("[1,3,-1,-1,-1]", "[1,9,-1,-1,-1]"), true, true)),
-      "m.json: field 'learner.gradient_booster.model.trees[0].left_children[1]': expected an integer in [-1, 4], found 9");
+  EXPECT_EQ(complaint(ubjson(with("[1,3,-1,-1,-1]", "[1,9,-1,-1,-1]"), true, true)),
+            "m.json: field 'learner.gradient_booster.model.trees[0].left_children[1]': expected an integer in [-1, "
+            "4], found 9");
   auto bad = nlohmann::json::parse(plain);
   bad["learner"]["gradient_booster"]["model"]["trees"][0]["split_conditions"][0] = std::nan("");
   const auto bytes = nlohmann::json::to_ubjson(bad);

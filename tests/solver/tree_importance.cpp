@@ -62,8 +62,7 @@ struct linear_world {
   }
 };
 
-// A uniformly shuffled column differs from itself by twice its variance n/(n-1) · (n-1)/n: exactly
-// E[(x_i - x_π(i))²] = 2 s² with s² of divisor n, for a uniform π (a fixed point has probability 1/n).
+// Where every row gets every other's value equally often, the mean of (x_i - x_j)² is twice the variance (divisor n).
 TEST(PermutationImportance, RisesAsAUniformShuffleMust) {
   linear_world world;
   const permutation_result found = world.run(5, 60);
@@ -91,7 +90,8 @@ TEST(PermutationImportance, DependsOnTheSeedAlone) {
   EXPECT_TRUE(std::isnan(world.run(5, 1).columns[0].deviation));
 }
 
-// Six permutations of three rows, each as often as the others: chi-squared with 5 degrees of freedom below 20.5 (0.1 %).
+// Six permutations of three rows, each as often as the others: chi-squared with 5 degrees of freedom is below 20.5
+// in 99.9 % of cases.
 TEST(PermutationImportance, EveryPermutationIsEquallyLikely) {
   const std::vector<double> x{1.0, 2.0, 3.0};
   std::map<std::vector<double>, int> seen;

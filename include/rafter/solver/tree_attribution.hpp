@@ -49,8 +49,8 @@ inline double as_single(double x) { return static_cast<double>(static_cast<float
 /// Shapley values of the features for the margin of an ensemble, path-dependent: a feature outside the coalition is
 /// averaged by following both branches of its splits with the shares of the training rows (`cover`) that went there.
 /// Exact; they add up: expected() + Σ phi = margin. Sources: Lundberg et al. 2020, "From local explanations to global
-/// understanding with explainable AI for trees" (Tree SHAP, XGBoost's pred_contribs); Yu et al. 2022, "Linear TreeSHAP"
-/// (sums over subtrees, each edge against the last one on its path that asks the same feature).
+/// understanding with explainable AI for trees" (Tree SHAP, XGBoost's pred_contribs); Yu et al. 2022, "Linear tree
+/// Shap" (sums over subtrees, each edge against the last one on its path that asks the same feature).
 ///
 /// A leaf of value v whose path asks features with shares zⱼ and conditions met oⱼ ∈ {0, 1} gives feature i
 ///

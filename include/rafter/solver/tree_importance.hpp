@@ -47,7 +47,7 @@ struct permutation_options {
   std::uint64_t seed = 1;
 };
 
-/// By how much the loss rises when one column is shuffled, which breaks what it says of the target and keeps its values.
+/// By how much the loss rises when one column is shuffled: it keeps its values and says nothing of the target.
 struct permutation_increase {
   double mean = 0.0;       ///< over the repeats
   double deviation = 0.0;  ///< standard deviation between repeats (divisor repeats - 1; NaN for a single one)
@@ -61,7 +61,7 @@ struct permutation_result {
 };
 
 /// Permutation importance of any predictor (Breiman 2001, as in Fisher, Rudin and Dominici 2019): each column in turn
-/// is shuffled `repeats` times, each with numbers of its own, so a column's result depends on the seed and its index only.
+/// is shuffled `repeats` times by random numbers that depend on the seed and the column's index only.
 /// A shuffle is a uniformly random permutation (Fisher and Yates); an importance may come out negative.
 /// @param x        rows × columns numbers, column after column
 /// @param predict  void(std::span<const double> x, std::span<double> predictions): x as above
