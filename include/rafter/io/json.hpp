@@ -28,6 +28,19 @@ json_value parse_ubjson(std::string_view bytes, std::string name);
 
 namespace detail {
 
+/// The float nearest to every number that the double nearest to it stands for; none where the double is half-way
+/// between two floats, so that text -> double -> float might round twice the wrong way, or beyond all floats.
+inline std::optional<float> single_of(double exact) {
+  if (!(std::abs(exact) < 0x1.ffffffp127)) return std::nullopt;
+  const auto nearest = static_cast<float>(exact);
+  const double off = exact - static_cast<double>(nearest);
+  if (off == 0.0) return nearest;
+  constexpr float endless = std::numeric_limits<float>::infinity();
+  const float next = std::nextafter(nearest, off > 0.0 ? endless : -endless);
+  if (static_cast<double>(next) - exact == off) return std::nullopt;
+  return nearest;
+}
+
 /// One step into a JSON value: a key of an object, or (where the key is absent) an index of an array.
 struct json_step {
   std::optional<std::string> key;
@@ -331,16 +344,11 @@ class json_value {
     if (!value_->is_number_float()) refuse_type("a number");
     const double exact = value_->get<double>();
     if (!std::isfinite(exact)) return static_cast<float>(exact);
+    if (const std::optional<float> only = detail::single_of(exact)) return *only;
     // Beyond half-way from the largest float to the next power of two.
     if (std::abs(exact) >= 0x1.ffffffp127) throw error("is outside the range of a float");
-    const auto nearest = static_cast<float>(exact);
-    // Text -> double -> float rounds twice, which shows only where the double is half-way between two floats.
-    const double off = exact - static_cast<double>(nearest);
-    if (off == 0.0 || document_->text.empty()) return nearest;
-    const float next = std::nextafter(
-        nearest, off > 0.0 ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity());
-    if (static_cast<double>(next) - exact != off) return nearest;
-    float rounded = nearest;
+    auto rounded = static_cast<float>(exact);
+    if (document_->text.empty()) return rounded;
     const std::string written = shown();
     static_cast<void>(std::from_chars(written.data(), written.data() + written.size(), rounded));
     return rounded;

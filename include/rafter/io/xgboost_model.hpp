@@ -136,10 +136,7 @@ class xgboost_model_reader {
   static float number(const json_value& values, std::size_t i) {
     const nlohmann::json& one = list(values)[i];
     if (one.is_number_float()) {
-      const double exact = one.get<double>();
-      if (static_cast<double>(static_cast<float>(std::clamp(exact, -1e38, 1e38))) == exact) {
-        return static_cast<float>(exact);
-      }
+      if (const std::optional<float> only = single_of(one.get<double>())) return *only;
     }
     const float nearest = values.element(i).single();
     if (nearest != nearest) throw values.element(i).error("is not a number");
