@@ -13,3 +13,5 @@
 #include "rafter/io/rafter_steps.hpp"
 #include "rafter/io/step_reader.hpp"
 #include "rafter/io/steps.hpp"
+#include "rafter/io/ubjson.hpp"
+#include "rafter/io/xgboost_model.hpp"

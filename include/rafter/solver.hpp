@@ -19,5 +19,7 @@
 #include "rafter/solver/ridge_path.hpp"
 #include "rafter/solver/robust_loss.hpp"
 #include "rafter/solver/solve_least_squares.hpp"
+#include "rafter/solver/tree_attribution.hpp"
 #include "rafter/solver/tree_ensemble.hpp"
+#include "rafter/solver/tree_importance.hpp"
 #include "rafter/solver/trust_region.hpp"

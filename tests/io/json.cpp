@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 
 namespace {
@@ -137,6 +138,24 @@ TEST(Json, RefusesRepeatedKeysAtTheLast) {
 TEST(Json, RefusesAbsurdNesting) {
   EXPECT_EQ(parse_message(std::string(100'000, '[')), "c.json: nests deeper than 256 levels");
   EXPECT_EQ(parse_message(std::string(256, '[') + std::string(256, ']')), "no io_error");
+}
+
+TEST(Json, TakesOneElementOfAList) {
+  const json_value list = parse_json("{\"a\": [1, [2]]}", "c.json").at("a");
+  EXPECT_EQ(list.element(0).integer(), 1);
+  EXPECT_EQ(list.element(1).name(), "a[1]");
+  EXPECT_EQ(message_of([&] { list.element(2); }),
+            "c.json:1:7: field 'a': expected a list of more than 2 elements, found [...]");
+}
+
+// Text -> double -> float rounds twice where the double is half-way between two floats.
+TEST(Json, RoundsToAFloatOnce) {
+  for (const std::string text : {"1.00000017881393432617187499999", "1.00000017881393432617187500001", "1.1",
+                                 "16777217", "-3.4028235e38", "1e-45", "9007199791611905", "0"}) {
+    EXPECT_EQ(parse_json(text, "c.json").single(), std::strtof(text.c_str(), nullptr)) << text;
+  }
+  EXPECT_EQ(message_of([] { parse_json("[4e38]", "c.json").element(0).single(); }),
+            "c.json:1:2: field '[0]': '4e38' is outside the range of a float");
 }
 
 TEST(Json, IgnoresAByteOrderMark) {

@@ -91,7 +91,7 @@ struct io_error : error {
         path(std::move(where.path)),
         line(where.line),
         column(where.column),
-        field(printable(in_field)),
+        field(printable(in_field, longest_field)),
         text(printable(offending)) {}
 
   std::string path;
@@ -101,13 +101,14 @@ struct io_error : error {
   std::string text;
 
  private:
+  static constexpr std::size_t longest_field = 120;  // of a path of keys, the end says most
   static std::string sentence(const io_place& where, std::string_view in_field, std::string_view offending,
                               std::string_view fact) {
     std::string out = printable(where.path, 4096);
     if (where.line != 0) out += ':' + std::to_string(where.line);
     if (where.line != 0 && where.column != 0) out += ':' + std::to_string(where.column);
     out += ": ";
-    if (!in_field.empty()) out += "field '" + printable(in_field) + "': ";
+    if (!in_field.empty()) out += "field '" + printable(in_field, longest_field) + "': ";
     if (!offending.empty()) out += '\'' + printable(offending) + "' ";
     out += fact;
     return out;

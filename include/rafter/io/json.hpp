@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -23,8 +24,22 @@ namespace rafter {
 
 class json_value;
 json_value parse_json(std::string_view text, std::string name);
+json_value parse_ubjson(std::string_view bytes, std::string name);
 
 namespace detail {
+
+/// The float nearest to every number that the double nearest to it stands for; none where the double is half-way
+/// between two floats, so that text -> double -> float might round twice the wrong way, or beyond all floats.
+inline std::optional<float> single_of(double exact) {
+  if (!(std::abs(exact) < 0x1.ffffffp127)) return std::nullopt;
+  const auto nearest = static_cast<float>(exact);
+  const double off = exact - static_cast<double>(nearest);
+  if (off == 0.0) return nearest;
+  constexpr float endless = std::numeric_limits<float>::infinity();
+  const float next = std::nextafter(nearest, off > 0.0 ? endless : -endless);
+  if (static_cast<double>(next) - exact == off) return std::nullopt;
+  return nearest;
+}
 
 /// One step into a JSON value: a key of an object, or (where the key is absent) an index of an array.
 struct json_step {
@@ -120,10 +135,11 @@ class json_locator {
 
 struct json_document {
   std::string path;
-  std::string text;
+  std::string text;  // empty: the values came in binary, which has no lines
   nlohmann::json root;
 
   io_place place(std::size_t offset) const {
+    if (text.empty()) return {path};
     const std::string_view before = std::string_view(text).substr(0, offset);
     const std::size_t newline = before.rfind('\n');
     const auto lines = static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
@@ -275,6 +291,14 @@ class json_value {
     }
     return all;
   }
+  /// One element of a list.
+  json_value element(std::size_t index) const {
+    if (!is_array() || index >= value_->size())
+      refuse_type("a list of more than " + std::to_string(index) + " elements");
+    json_value one(document_, path_, &(*value_)[index]);
+    one.path_.push_back({std::nullopt, index});
+    return one;
+  }
   /// Refuses members that are none of `known`, naming the nearest known one.
   void check_keys(std::span<const std::string_view> known) const {
     if (!is_object()) refuse_type("an object");
@@ -313,6 +337,22 @@ class json_value {
     refuse_type(kind);
   }
   std::int64_t positive_integer() const { return integer(1); }
+  /// The `float` nearest to the number as it is written, infinite or NaN only where a binary file says so.
+  float single() const {
+    if (value_->is_number_unsigned()) return static_cast<float>(value_->get<std::uint64_t>());
+    if (value_->is_number_integer()) return static_cast<float>(value_->get<std::int64_t>());
+    if (!value_->is_number_float()) refuse_type("a number");
+    const double exact = value_->get<double>();
+    if (!std::isfinite(exact)) return static_cast<float>(exact);
+    if (const std::optional<float> only = detail::single_of(exact)) return *only;
+    // Beyond half-way from the largest float to the next power of two.
+    if (std::abs(exact) >= 0x1.ffffffp127) throw error("is outside the range of a float");
+    auto rounded = static_cast<float>(exact);
+    if (document_->text.empty()) return rounded;
+    const std::string written = shown();
+    static_cast<void>(std::from_chars(written.data(), written.data() + written.size(), rounded));
+    return rounded;
+  }
   bool boolean() const {
     if (!value_->is_boolean()) refuse_type("true or false");
     return value_->get<bool>();
@@ -327,6 +367,8 @@ class json_value {
 
  private:
   friend json_value parse_json(std::string_view text, std::string name);
+  friend json_value parse_ubjson(std::string_view bytes, std::string name);
+  json_value parse_ubjson(std::string_view bytes, std::string name);
   json_value(std::shared_ptr<const detail::json_document> document, detail::json_path path,
              const nlohmann::json* value)
       : document_(std::move(document)), path_(std::move(path)), value_(value) {}
@@ -338,18 +380,19 @@ class json_value {
   }
   std::string child_name(std::string_view key) const { return child(key).name(); }
   /// The beginning of the value as it is written in the file.
-  std::string_view shown() const {
+  std::string shown() const {
     if (is_object() || is_array()) return is_object() ? "{...}" : "[...]";
+    if (document_->text.empty()) return value_->is_string() ? '"' + text() + '"' : value_->dump();
     const std::string_view from =
         std::string_view(document_->text).substr(detail::json_locator(document_->text).offset_of(path_, false));
-    if (!value_->is_string()) return from.substr(0, from.find_first_of(" \t\r\n,]}"));
+    if (!value_->is_string()) return std::string(from.substr(0, from.find_first_of(" \t\r\n,]}")));
     std::size_t end = 1;
     while (end < std::min<std::size_t>(from.size(), 256) && from[end] != '"') end += from[end] == '\\' ? 2 : 1;
-    return from.substr(0, end + 1);
+    return std::string(from.substr(0, end + 1));
   }
   [[noreturn]] void refuse_type(std::string_view expected) const { throw found_instead_of(expected); }
   io_error found_instead_of(std::string_view expected) const {
-    const std::string_view found = shown();
+    const std::string found = shown();
     io_error why(place(), name(), {}, "expected " + std::string(expected) + ", found " + printable(found));
     why.text = printable(found);
     return why;
