@@ -139,12 +139,12 @@ RAFTER_HOT inline void add_batch_tails(const tree_blocks& trees, std::size_t tre
     for (std::size_t i = 0; i < at_a_time; ++i) at[i] = roots[exits[first + i]];
     for (std::uint32_t step = trees.tail_steps[tree]; step > 0; --step) {
       for (std::size_t i = 0; i < at_a_time; ++i) {
-        const tree_tail_node node = nodes[at[i]];
+        const tree_tail_node& node = nodes[at[i]];
         const std::int8_t bin = bins.values[node.slot * batch_rows + first + i];
         at[i] = node.left + (bin > node.threshold ? 1U : 0U);
       }
     }
-    for (std::size_t i = 0; i < at_a_time; ++i) part[first + i] += static_cast<double>(trees.tail_values[at[i]]);
+    for (std::size_t i = 0; i < at_a_time; ++i) part[first + i] += static_cast<double>(nodes[at[i]].value);
   }
 }
 

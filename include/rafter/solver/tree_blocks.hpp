@@ -41,6 +41,7 @@ struct tree_batch_split {
 /// A node below a block. A leaf leads to itself.
 struct tree_tail_node {
   std::uint32_t left = 0;  ///< the right child stands behind the left one
+  float value = 0.0F;      ///< of a leaf
   std::uint8_t slot = 0;
   std::int8_t threshold = tree_block::never;
 };
@@ -58,7 +59,6 @@ struct tree_blocks {
   std::vector<std::uint32_t> group_steps = {};  ///< of each eight trees: the most; 0: no tails
   std::vector<std::uint32_t> tail_roots = {};   ///< as `leaves`, in groups that have tails; empty if none has
   std::vector<tree_tail_node> tail = {};
-  std::vector<float> tail_values = {};  ///< of each tail node that is a leaf
 
   // For many rows: trees in the order 0, 8, 16, …, 1, 9, …
   std::vector<std::uint32_t> order = {};
@@ -84,7 +84,6 @@ struct tree_blocks {
     if (std::any_of(tail_steps.begin(), tail_steps.end(), [](std::uint32_t steps) { return steps > 0; })) {
       tail_roots.resize(leaves.size());
       tail.emplace_back();  // where the padding ends
-      tail_values.push_back(0.0F);
     }
     for (std::size_t t = 0; t < trees; ++t) fill(cuts, ensemble.trees[t].nodes, t);
     for (std::size_t k = 0; k < group; ++k) {
@@ -134,20 +133,19 @@ struct tree_blocks {
     const auto root = static_cast<std::uint32_t>(tail.size());
     std::vector<std::size_t> origin{top};  // of the nodes from `root` on
     tail.emplace_back();
-    tail_values.push_back(0.0F);
     for (std::size_t i = 0; i < origin.size(); ++i) {
       const tree_node& node = nodes[origin[i]];
       if (node.leaf()) {
-        tail[root + i].left = static_cast<std::uint32_t>(root + i);
-        tail_values[root + i] = node.value;
+        tail[root + i] = {.left = static_cast<std::uint32_t>(root + i), .value = node.value};
         continue;
       }
       const auto [slot, threshold] = cuts.of(node);
-      tail[root + i] = {static_cast<std::uint32_t>(tail.size()), static_cast<std::uint8_t>(slot), threshold};
+      tail[root + i] = {.left = static_cast<std::uint32_t>(tail.size()),
+                        .slot = static_cast<std::uint8_t>(slot),
+                        .threshold = threshold};
       for (const std::int32_t child : {node.left, node.right}) {
         origin.push_back(static_cast<std::size_t>(child));
         tail.emplace_back();
-        tail_values.push_back(0.0F);
       }
     }
     return root;

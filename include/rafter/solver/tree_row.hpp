@@ -15,37 +15,47 @@ inline namespace RAFTER_BYTE_ISA {
 
 using tree_parts = std::array<double, tree_ensemble::partial_sums>;
 
-/// Eight trees below their blocks. @param at  where each stands in the tail
-RAFTER_HOT inline void add_tails(const tree_blocks& trees, std::size_t group, const std::int8_t* bins,
-                                 std::array<std::uint32_t, 8> at, double* part) {
+/// The leaves of eight trees, some of which go on below their blocks.
+/// @param at  where each tree's row left its block: 64·tree + exit
+RAFTER_ALWAYS_INLINE void follow_tails(const tree_blocks& trees, std::size_t group, const std::int8_t* bins,
+                                       const std::size_t* at, float* values) {
+  const tree_tail_node* nodes = trees.tail.data();
+  std::uint32_t node[8];
+  for (std::size_t k = 0; k < 8; ++k) node[k] = trees.tail_roots[at[k]];
   for (std::uint32_t step = trees.group_steps[group]; step > 0; --step) {
-    for (std::uint32_t& one : at) {
-      const tree_tail_node& node = trees.tail[one];
-      one = node.left + (bins[node.slot] > node.threshold ? 1U : 0U);
+    for (std::size_t k = 0; k < 8; ++k) {
+      const tree_tail_node& here = nodes[node[k]];
+      node[k] = here.left + (bins[here.slot] > here.threshold ? 1U : 0U);
     }
   }
-  for (std::size_t k = 0; k < 8; ++k) part[k] += static_cast<double>(trees.tail_values[at[k]]);
+  for (std::size_t k = 0; k < 8; ++k) values[k] = nodes[node[k]].value;
+}
+
+/// Of trees at their exits: values of leaves, eight trees at a time.
+RAFTER_ALWAYS_INLINE void leaves_at(const tree_blocks& trees, std::size_t group, const std::int8_t* bins,
+                                    const std::size_t* at, float* values) {
+  if (trees.group_steps[group] > 0) {
+    follow_tails(trees, group, bins, at, values);
+  } else {
+    for (std::size_t k = 0; k < 8; ++k) values[k] = trees.leaves[at[k]];
+  }
 }
 
 /// Eight interleaved walks over blocks: any number of slots, any processor.
 RAFTER_HOT inline void add_row_by_walking(const tree_blocks& trees, const std::int8_t* bins, tree_parts& part) {
   for (std::size_t g = 0; g < trees.group_steps.size(); ++g) {
     const tree_block* block = &trees.blocks[8 * g];
-    std::array<std::uint32_t, 8> at;
-    at.fill(1);
+    std::size_t at[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     for (unsigned level = 0; level < tree_block::levels; ++level) {
       for (std::size_t k = 0; k < 8; ++k) {
         const std::int8_t bin = bins[block[k].slots[at[k]]];
         at[k] = 2 * at[k] + (bin > block[k].thresholds[at[k]] ? 1U : 0U);
       }
     }
-    for (std::size_t k = 0; k < 8; ++k) at[k] += static_cast<std::uint32_t>((8 * g + k - 1) * tree_block::exits);
-    if (trees.group_steps[g] > 0) {
-      for (std::uint32_t& one : at) one = trees.tail_roots[one];
-      add_tails(trees, g, bins, at, part.data());
-    } else {
-      for (std::size_t k = 0; k < 8; ++k) part[k] += static_cast<double>(trees.leaves[at[k]]);
-    }
+    float values[8];
+    for (std::size_t k = 0; k < 8; ++k) at[k] = (8 * g + k) * tree_block::exits + (at[k] - tree_block::exits);
+    leaves_at(trees, g, bins, at, values);
+    for (std::size_t k = 0; k < 8; ++k) part[k] += static_cast<double>(values[k]);
   }
 }
 
@@ -135,7 +145,6 @@ class leaf_sums {
     const __m256 values = _mm512_mask_i64gather_ps(_mm256_setzero_ps(), 0xFF, from, leaves - 64, 4);
     part_ = _mm512_add_pd(part_, _mm512_maskz_cvtps_pd(0xFF, values));
   }
-  RAFTER_ALWAYS_INLINE void load(const double* part) { part_ = _mm512_loadu_pd(part); }
   RAFTER_ALWAYS_INLINE void store(double* part) const { _mm512_storeu_pd(part, part_); }
 
  private:
@@ -169,10 +178,6 @@ class leaf_sums {
     low_ = _mm256_add_pd(low_, four(leaves - 64, at.low));
     high_ = _mm256_add_pd(high_, four(leaves + 3 * 64, at.high));
   }
-  RAFTER_ALWAYS_INLINE void load(const double* part) {
-    low_ = _mm256_loadu_pd(part);
-    high_ = _mm256_loadu_pd(part + 4);
-  }
   RAFTER_ALWAYS_INLINE void store(double* part) const {
     _mm256_storeu_pd(part, low_);
     _mm256_storeu_pd(part + 4, high_);
@@ -188,11 +193,28 @@ class leaf_sums {
 };
 #endif
 
-/// First the words of many trees, then eight at a time the leaves: a word just written cannot yet be read as part of
-/// a wider one.
+inline constexpr std::size_t groups_at_a_time = 32;
+
+/// Where trees go on below their blocks. Each kind of work has a loop of its own, because what was written piece by
+/// piece cannot be read at once as a whole.
+RAFTER_HOT inline void add_words_with_tails(const tree_blocks& trees, std::size_t first, std::size_t count,
+                                            const std::int8_t* bins, const std::uint64_t* words, double* part) {
+  alignas(64) std::uint64_t places[8 * groups_at_a_time];
+  float values[8 * groups_at_a_time];
+  for (std::size_t g = 0; g < count; ++g) store_places(places_of(words + 8 * g), places + 8 * g);
+  for (std::size_t g = 0; g < count; ++g) {
+    std::size_t at[8];
+    for (std::size_t k = 0; k < 8; ++k) at[k] = ((first + g) * 8 + k - 1) * tree_block::exits + places[8 * g + k];
+    leaves_at(trees, first + g, bins, at, values + 8 * g);
+  }
+  for (std::size_t g = 0; g < count; ++g) {
+    for (std::size_t k = 0; k < 8; ++k) part[k] += static_cast<double>(values[8 * g + k]);
+  }
+}
+
+/// First the words of many trees, then eight at a time the leaves: words just written cannot yet be read as a vector.
 template <unsigned Registers>
 RAFTER_HOT void add_row_by_words(const tree_blocks& trees, const std::int8_t* bins, tree_parts& part) {
-  constexpr std::size_t groups_at_a_time = 32;
   const row_words<Registers> word(bins);
   leaf_sums sums;
   alignas(64) std::uint64_t words[8 * groups_at_a_time];
@@ -201,25 +223,14 @@ RAFTER_HOT void add_row_by_words(const tree_blocks& trees, const std::int8_t* bi
     const std::size_t count = std::min(groups_at_a_time, groups - first);
     const tree_block* blocks = &trees.blocks[8 * first];
     for (std::size_t t = 0; t < 8 * count; ++t) words[t] = word(blocks[t]);
-    for (std::size_t g = 0; g < count; ++g) {
-      const eight_places at = places_of(words + 8 * g);
-      const std::size_t leaves = (first + g) * 8 * tree_block::exits;
-      if (trees.group_steps[first + g] == 0) [[likely]] {
-        sums.add(trees.leaves.data() + leaves, at);
-        continue;
-      }
-      std::uint64_t places[8];
-      std::array<std::uint32_t, 8> roots;
-      store_places(at, places);
-      for (std::size_t k = 0; k < 8; ++k) {
-        roots[k] = trees.tail_roots[leaves + k * tree_block::exits + places[k] - tree_block::exits];
-      }
-      sums.store(part.data());
-      add_tails(trees, first + g, bins, roots, part.data());
-      sums.load(part.data());
+    if (trees.tail.empty()) {
+      const float* leaves = trees.leaves.data() + first * 8 * tree_block::exits;
+      for (std::size_t g = 0; g < count; ++g) sums.add(leaves + g * 8 * tree_block::exits, places_of(words + 8 * g));
+    } else {
+      add_words_with_tails(trees, first, count, bins, words, part.data());
     }
   }
-  sums.store(part.data());
+  if (trees.tail.empty()) sums.store(part.data());
 }
 
 #else
