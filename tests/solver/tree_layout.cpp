@@ -197,7 +197,7 @@ TEST(TreeLayout, PredictsTheSameBitsForAnyNumberOfTrees) {
 }
 
 TEST(TreeLayout, PredictsTheSameBitsForAnyNumberOfRows) {
-  for (const std::size_t rows : {0U, 1U, 2U, 63U, 64U, 65U, 127U, 128U, 129U, 200U}) {
+  for (const std::size_t rows : {0U, 1U, 2U, 31U, 32U, 33U, 63U, 64U, 65U, 95U, 96U, 128U, 129U, 200U}) {
     SCOPED_TRACE(rows);
     expect_same_margins({.trees = 20, .features = 6}, rows, rows);
   }

@@ -139,11 +139,11 @@ RAFTER_ALWAYS_INLINE std::int8_t bin_of(const tree_slot& slot, std::int8_t missi
   return x == x ? static_cast<std::int8_t>(static_cast<int>(bin) - tree_slot::offset) : missing;
 }
 
-/// One row. @param into  as many bytes as there are slots
-RAFTER_ALWAYS_INLINE void bin_row(const tree_bins& bins, const double* x, std::int8_t* into) {
+/// One row. @param x  feature j is x[j·stride]  @param into  as many bytes as there are slots
+RAFTER_ALWAYS_INLINE void bin_row(const tree_bins& bins, const double* x, std::size_t stride, std::int8_t* into) {
   const std::size_t slots = bins.slots.size();
   for (std::size_t s = 0; s < slots; ++s) {
-    into[s] = bin_of(bins.slots[s], bins.missing[s], static_cast<float>(x[bins.features[s]]));
+    into[s] = bin_of(bins.slots[s], bins.missing[s], static_cast<float>(x[bins.features[s] * stride]));
   }
 }
 

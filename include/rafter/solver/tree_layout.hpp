@@ -67,17 +67,7 @@ class tree_layout {
   }
 
   /// @param x  one number for each feature; NaN: missing
-  double margin(const double* x) const {
-    detail::tree_parts part{};
-    if (row_path() == tree_path::walk) {
-      walk_.add_to(part, x);
-    } else {
-      alignas(64) std::int8_t bins[detail::tree_blocks::most_slots] = {};
-      detail::bin_row(blocks_.bins, x, bins);
-      detail::add_row(blocks_, bins, part);
-    }
-    return tree_ensemble::margin_of(base_, part);
-  }
+  double margin(const double* x) const { return margin_of(x, 1); }
   double predict(const double* x) const { return tree_ensemble::response(link_, margin(x)); }
 
   /// Margins of many rows.
@@ -85,36 +75,28 @@ class tree_layout {
   /// @param stride  numbers from one column to the next, at least `rows`
   /// @param out     one number for each row
   void margins(const double* x, std::size_t stride, std::size_t rows, double* out) const {
-    if (batch_path() == tree_path::walk) {
-      for (std::size_t i = 0; i < rows; ++i) {
-        detail::tree_parts part{};
-        walk_.add_to(part, x + i, stride);
-        out[i] = tree_ensemble::margin_of(base_, part);
-      }
-      return;
-    }
+    const std::size_t together = rows_together(rows);
     detail::batch_bins bins;
-    for (std::size_t first = 0; first < rows; first += detail::batch_rows) {
-      const std::size_t count = std::min(detail::batch_rows, rows - first);
+    for (std::size_t first = 0; first < together; first += detail::batch_rows) {
+      const std::size_t count = std::min(detail::batch_rows, together - first);
       detail::bin_columns(blocks_.bins, x + first, stride, count, bins);
       finish(bins, count, out + first);
     }
+    for (std::size_t i = together; i < rows; ++i) out[i] = margin_of(x + i, stride);
   }
   /// The same of rows that are asked for. @param row  row(i): pointer to the numbers of row i, one for each feature,
   /// which is read before the next call
   template <class Row>
   requires std::is_invocable_r_v<const double*, Row&, std::size_t>
   void margins(Row&& row, std::size_t rows, double* out) const {
-    if (batch_path() == tree_path::walk) {
-      for (std::size_t i = 0; i < rows; ++i) out[i] = margin(row(i));
-      return;
-    }
+    const std::size_t together = rows_together(rows);
     detail::batch_bins bins;
-    for (std::size_t first = 0; first < rows; first += detail::batch_rows) {
-      const std::size_t count = std::min(detail::batch_rows, rows - first);
+    for (std::size_t first = 0; first < together; first += detail::batch_rows) {
+      const std::size_t count = std::min(detail::batch_rows, together - first);
       detail::bin_rows(blocks_.bins, row, first, count, bins);
       finish(bins, count, out + first);
     }
+    for (std::size_t i = together; i < rows; ++i) out[i] = margin_of(row(i), 1);
   }
 
   /// Predictions of many rows: arguments as of `margins`.
@@ -136,6 +118,24 @@ class tree_layout {
   detail::tree_blocks blocks_ = {};  ///< unless there are too many slots
   detail::tree_walk walk_ = {};      ///< if there are
 
+  /// @param x  feature j is x[j·stride]
+  RAFTER_ALWAYS_INLINE double margin_of(const double* x, std::size_t stride) const {
+    detail::tree_parts part{};
+    if (row_path() == tree_path::walk) {
+      walk_.add_to(part, x, stride);
+    } else {
+      alignas(64) std::int8_t bins[detail::tree_blocks::most_slots] = {};
+      detail::bin_row(blocks_.bins, x, stride, bins);
+      detail::add_row(blocks_, bins, part);
+    }
+    return tree_ensemble::margin_of(base_, part);
+  }
+  /// How many of `rows` go through the trees in batches: a batch costs what about half its rows cost one by one,
+  /// so the last rows go alone if they are fewer.
+  std::size_t rows_together(std::size_t rows) const {
+    if (batch_path() == tree_path::walk) return 0;
+    return rows % detail::batch_rows < detail::batch_rows / 2 ? rows - rows % detail::batch_rows : rows;
+  }
   void finish(const detail::batch_bins& bins, std::size_t count, double* out) const {
     alignas(64) double sums[detail::batch_rows];
     detail::sum_batch(blocks_, bins, sums);
