@@ -132,11 +132,11 @@ RAFTER_ALWAYS_INLINE void add_leaves(const float* leaves, const std::uint8_t* ex
 RAFTER_HOT inline void add_batch_tails(const tree_blocks& trees, std::size_t tree, const batch_bins& bins,
                                        const std::uint8_t* exits, double* part) {
   constexpr std::size_t at_a_time = 16;
-  const std::uint32_t* roots = trees.tail_roots.data() + tree * tree_block::exits;
+  const auto first_exit = static_cast<std::uint32_t>(tree * tree_block::exits);
   const tree_tail_node* nodes = trees.tail.data();
   for (std::size_t first = 0; first < batch_rows; first += at_a_time) {
     std::uint32_t at[at_a_time];
-    for (std::size_t i = 0; i < at_a_time; ++i) at[i] = roots[exits[first + i]];
+    for (std::size_t i = 0; i < at_a_time; ++i) at[i] = first_exit + exits[first + i];
     for (std::uint32_t step = trees.tail_steps[tree]; step > 0; --step) {
       for (std::size_t i = 0; i < at_a_time; ++i) {
         const tree_tail_node& node = nodes[at[i]];

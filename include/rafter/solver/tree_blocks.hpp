@@ -57,8 +57,7 @@ struct tree_blocks {
   std::vector<float> leaves = {};               ///< of tree t at exit e: [64·t + e]; where it has no tail
   std::vector<std::uint32_t> tail_steps = {};   ///< of each tree: levels below its block
   std::vector<std::uint32_t> group_steps = {};  ///< of each eight trees: the most; 0: no tails
-  std::vector<std::uint32_t> tail_roots = {};   ///< as `leaves`, in groups that have tails; empty if none has
-  std::vector<tree_tail_node> tail = {};
+  std::vector<tree_tail_node> tail = {};  ///< first those at exits, as `leaves`, in groups that have tails; or none
 
   // For many rows: trees in the order 0, 8, 16, …, 1, 9, …
   std::vector<std::uint32_t> order = {};
@@ -82,8 +81,8 @@ struct tree_blocks {
       group_steps[t / group] = std::max(group_steps[t / group], tail_steps[t]);
     }
     if (std::any_of(tail_steps.begin(), tail_steps.end(), [](std::uint32_t steps) { return steps > 0; })) {
-      tail_roots.resize(leaves.size());
-      tail.emplace_back();  // where the padding ends
+      tail.resize(leaves.size());
+      for (std::size_t i = 0; i < tail.size(); ++i) tail[i].left = static_cast<std::uint32_t>(i);
     }
     for (std::size_t t = 0; t < trees; ++t) fill(cuts, ensemble.trees[t].nodes, t);
     for (std::size_t k = 0; k < group; ++k) {
@@ -121,34 +120,35 @@ struct tree_blocks {
       if (which[tree_block::exits + exit] == 0) continue;
       const std::size_t node = which[tree_block::exits + exit] - 1, at = tree * tree_block::exits + exit;
       if (has_tails) {
-        tail_roots[at] = hang(cuts, nodes, node);
+        hang(cuts, nodes, node, at);
       } else {
         leaves[at] = nodes[node].value;
       }
     }
   }
 
-  /// Copies what is below a node, and the node. @returns where the node stands
-  std::uint32_t hang(const tree_cuts& cuts, const std::vector<tree_node>& nodes, std::size_t top) {
-    const auto root = static_cast<std::uint32_t>(tail.size());
-    std::vector<std::size_t> origin{top};  // of the nodes from `root` on
-    tail.emplace_back();
-    for (std::size_t i = 0; i < origin.size(); ++i) {
-      const tree_node& node = nodes[origin[i]];
+  /// Copies a node to a place in the tail, and what is below it behind everything else.
+  void hang(const tree_cuts& cuts, const std::vector<tree_node>& nodes, std::size_t top, std::size_t place) {
+    struct copy {
+      std::size_t from, to;
+    };
+    std::vector<copy> copies{{top, place}};
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+      const auto [from, to] = copies[i];
+      const tree_node& node = nodes[from];
       if (node.leaf()) {
-        tail[root + i] = {.left = static_cast<std::uint32_t>(root + i), .value = node.value};
+        tail[to] = {.left = static_cast<std::uint32_t>(to), .value = node.value};
         continue;
       }
       const auto [slot, threshold] = cuts.of(node);
-      tail[root + i] = {.left = static_cast<std::uint32_t>(tail.size()),
-                        .slot = static_cast<std::uint8_t>(slot),
-                        .threshold = threshold};
+      tail[to] = {.left = static_cast<std::uint32_t>(tail.size()),
+                  .slot = static_cast<std::uint8_t>(slot),
+                  .threshold = threshold};
       for (const std::int32_t child : {node.left, node.right}) {
-        origin.push_back(static_cast<std::size_t>(child));
+        copies.push_back({static_cast<std::size_t>(child), tail.size()});
         tail.emplace_back();
       }
     }
-    return root;
   }
 };
 

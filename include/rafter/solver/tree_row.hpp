@@ -20,12 +20,12 @@ using tree_parts = std::array<double, tree_ensemble::partial_sums>;
 RAFTER_ALWAYS_INLINE void follow_tails(const tree_blocks& trees, std::size_t group, const std::int8_t* bins,
                                        const std::size_t* at, float* values) {
   const tree_tail_node* nodes = trees.tail.data();
-  std::uint32_t node[8];
-  for (std::size_t k = 0; k < 8; ++k) node[k] = trees.tail_roots[at[k]];
+  std::size_t node[8];
+  for (std::size_t k = 0; k < 8; ++k) node[k] = at[k];
   for (std::uint32_t step = trees.group_steps[group]; step > 0; --step) {
     for (std::size_t k = 0; k < 8; ++k) {
       const tree_tail_node& here = nodes[node[k]];
-      node[k] = here.left + (bins[here.slot] > here.threshold ? 1U : 0U);
+      node[k] = here.left + (bins[here.slot] > here.threshold ? std::size_t{1} : std::size_t{0});
     }
   }
   for (std::size_t k = 0; k < 8; ++k) values[k] = nodes[node[k]].value;
