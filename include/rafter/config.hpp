@@ -14,3 +14,19 @@
 /// unit with many predictors takes. Hot loops inside them stand in functions of their own (RAFTER_HOT).
 #define RAFTER_COLD [[gnu::cold]]
 #define RAFTER_HOT [[gnu::noinline]]
+
+/// The instruction set that kernels on vectors of bytes are written for: the inline namespace they stand in, so that
+/// translation units built for different targets do not share them (ODR).
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VBMI__)
+#define RAFTER_BYTE_ISA bytes_avx512_vbmi
+#elif defined(__AVX512BW__) && defined(__AVX512VL__)
+#define RAFTER_BYTE_ISA bytes_avx512
+#elif defined(__AVX2__)
+#define RAFTER_BYTE_ISA bytes_avx2
+#elif defined(__AVX__)
+#define RAFTER_BYTE_ISA bytes_avx
+#elif defined(__SSE2__)
+#define RAFTER_BYTE_ISA bytes_sse2
+#else
+#define RAFTER_BYTE_ISA bytes_portable
+#endif
