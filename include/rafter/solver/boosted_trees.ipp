@@ -42,8 +42,8 @@ struct packed_sums {
   void prepare(std::size_t rows, double sum_gradient, double) {
     bits = static_cast<int>(std::bit_width(rows));
     mask = (std::int64_t{1} << bits) - 1;
-    // Σ|gradient| < 2^(62-bits) units; rounding adds less than rows < 2^bits.
-    const int exponent = sum_gradient > 0.0 ? 61 - bits - std::ilogb(sum_gradient) : 0;
+    // Σ|gradient| < 2^(62-bits) units, and rounding adds less than rows < 2^bits; no more than 2^50, for make().
+    const int exponent = sum_gradient > 0.0 ? std::min(61 - bits, 49) - std::ilogb(sum_gradient) : 0;
     scale = std::ldexp(1.0, std::min(exponent, 1000));
     unit = 1.0 / scale;
   }
@@ -148,6 +148,7 @@ template <class Cell> struct split_choice {
 
 template <class Cell> struct growing_node {
   std::size_t begin = 0, end = 0;  // of its rows
+  bool elsewhere = false;          // they stand in the second list
   Cell total{};
   double lower = 0.0, upper = 0.0;  // of the weight
   std::size_t depth = 0;
@@ -207,6 +208,7 @@ template <class Sums> class tree_trainer {
     refined_ = loss_.kind == tree_loss_kind::quantile;
     order_.resize(rows_);
     spare_.resize(rows_);
+    if (team.size() > 1) second_.resize(rows_);
     gradient_.resize(rows_);
     if constexpr (!packed) hessian_.resize(rows_);
     cells_.reset(new cell[rows_]);
@@ -272,7 +274,8 @@ template <class Sums> class tree_trainer {
   std::vector<double> margin_, gradient_, hessian_;
   double sum_gradient_ = 0.0, sum_hessian_ = 0.0, sum_weight_ = 0.0;
   std::unique_ptr<cell[]> cells_;
-  std::vector<std::uint32_t> order_, spare_;  // rows, those of a node together and ascending
+  std::vector<std::uint32_t> order_, second_;  // rows, those of a node together and ascending
+  std::vector<std::uint32_t> spare_;
   std::vector<double> validation_x_, validation_margin_;
 
   // The tree that grows.
@@ -415,6 +418,9 @@ template <class Sums> class tree_trainer {
     grown_.push_back(std::move(root));
   }
 
+  const std::uint32_t* rows_of(const node& of) const { return (of.elsewhere ? second_ : order_).data(); }
+  std::uint32_t* rows_of(const node& of) { return (of.elsewhere ? second_ : order_).data(); }
+
   // -- weights and gains ---------------------------------------------------------------------------------------------
 
   RAFTER_ALWAYS_INLINE double shrunk(double gradient) const {
@@ -545,7 +551,8 @@ template <class Sums> class tree_trainer {
     for (std::size_t f = begin; f < end; ++f) {
       std::fill_n(of.histogram + f * histogram_bins, used_[f], cell{});
     }
-    add_to_histogram(bins_.by_row.data() + begin, bins_.stride, cells_.get(), order_.data() + of.begin,
+    if ((end - begin) % 2 != 0) of.histogram[end * histogram_bins] = cell{};  // where the padding of a row is added
+    add_to_histogram(bins_.by_row.data() + begin, bins_.stride, cells_.get(), rows_of(of) + of.begin,
                      of.end - of.begin, end - begin, of.histogram + begin * histogram_bins);
   }
   void search_block(const node& of, double own, std::size_t begin, std::size_t end, const family& members,
@@ -661,42 +668,45 @@ template <class Sums> class tree_trainer {
     team_.run(pieces.size(), [&](std::size_t i) {
       piece& one = pieces[i];
       const std::size_t count = one.end - one.begin;
-      std::uint32_t* const rows = order_.data() + one.begin;
+      std::uint32_t* const rows = rows_of(grown_[one.which]) + one.begin;
       std::uint32_t* const spare = spare_.data() + one.begin;
       one.left = part(test_of(grown_[one.which]), rows, count, rows, spare);
       if (one.whole) std::copy_n(spare, count - one.left, rows + one.left);
     });
-    // Nodes of several pieces: what went left and right, piece after piece.
-    std::vector<std::uint32_t> together;
+    // Nodes of several pieces: what went left and right, piece after piece, into the other list.
+    struct copy {
+      const std::uint32_t* from;
+      std::size_t count;
+      std::uint32_t* to;
+    };
+    std::vector<copy> copies;
     for (std::size_t i = 0; i < pieces.size();) {
       std::size_t end = i + 1;
       while (end < pieces.size() && pieces[end].which == pieces[i].which) ++end;
       std::size_t left = 0;
       for (std::size_t k = i; k < end; ++k) left += pieces[k].left;
       const node& of = grown_[pieces[i].which];
+      node& child = grown_[static_cast<std::size_t>(of.left)];
+      node& other = grown_[static_cast<std::size_t>(of.left) + 1];
+      child.begin = of.begin;
+      child.end = other.begin = of.begin + left;
+      other.end = of.end;
+      child.elsewhere = other.elsewhere = of.elsewhere != !pieces[i].whole;
       if (!pieces[i].whole) {
-        together.resize(of.end - of.begin);
-        std::vector<std::size_t> to_left(end - i), to_right(end - i);
-        for (std::size_t k = i, l = 0, r = left; k < end; ++k) {
-          to_left[k - i] = std::exchange(l, l + pieces[k].left);
-          to_right[k - i] = std::exchange(r, r + (pieces[k].end - pieces[k].begin - pieces[k].left));
+        std::uint32_t* to_left = rows_of(child) + child.begin;
+        std::uint32_t* to_right = rows_of(other) + other.begin;
+        for (std::size_t k = i; k < end; ++k) {
+          const piece& one = pieces[k];
+          const std::size_t rest = one.end - one.begin - one.left;
+          copies.push_back({rows_of(of) + one.begin, one.left, to_left});
+          copies.push_back({spare_.data() + one.begin, rest, to_right});
+          to_left += one.left;
+          to_right += rest;
         }
-        team_.run(end - i, [&](std::size_t k) {
-          const piece& one = pieces[i + k];
-          std::copy_n(order_.data() + one.begin, one.left, together.data() + to_left[k]);
-          std::copy_n(spare_.data() + one.begin, one.end - one.begin - one.left, together.data() + to_right[k]);
-        });
-        team_.run(end - i, [&](std::size_t k) {
-          const piece& one = pieces[i + k];
-          std::copy_n(together.data() + (one.begin - of.begin), one.end - one.begin, order_.data() + one.begin);
-        });
       }
-      const auto child = static_cast<std::size_t>(of.left);
-      grown_[child].begin = of.begin;
-      grown_[child].end = grown_[child + 1].begin = of.begin + left;
-      grown_[child + 1].end = of.end;
       i = end;
     }
+    team_.run(copies.size(), [&](std::size_t i) { std::copy_n(copies[i].from, copies[i].count, copies[i].to); });
   }
 
   // Instead of a partition where the children are leaves and nothing else is asked of their rows.
@@ -718,8 +728,9 @@ template <class Sums> class tree_trainer {
       const auto child = static_cast<std::size_t>(of.left);
       const std::array<double, 2> value{static_cast<double>(tree_[child + 1].value),
                                         static_cast<double>(tree_[child].value)};
+      const std::uint32_t* const rows = rows_of(of);
       for (std::size_t k = one.begin; k < one.end; ++k) {
-        const std::uint32_t row = order_[k];
+        const std::uint32_t row = rows[k];
         margin_[row] += value[test(row) ? 1 : 0];
       }
     });
@@ -857,7 +868,7 @@ template <class Sums> class tree_trainer {
     std::vector<weighted_value> sample;
     sample.reserve(of.end - of.begin);
     for (std::size_t k = of.begin; k < of.end; ++k) {
-      const std::uint32_t row = order_[k];
+      const std::uint32_t row = rows_of(of)[k];
       const double w = data_.weights.empty() ? 1.0 : data_.weights[row];
       if (!Sums::empty(cells_[row]) && w > 0.0) sample.push_back({data_.labels[row] - margin_[row], w});
     }
@@ -900,7 +911,8 @@ template <class Sums> class tree_trainer {
     team_.run(pieces.size(), [&](std::size_t i) {
       const piece& one = pieces[i];
       const auto value = static_cast<double>(tree_[one.which].value);
-      for (std::size_t k = one.begin; k < one.end; ++k) margin_[order_[k]] += value;
+      const std::uint32_t* const rows = rows_of(grown_[one.which]);
+      for (std::size_t k = one.begin; k < one.end; ++k) margin_[rows[k]] += value;
     });
   }
 

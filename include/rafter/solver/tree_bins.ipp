@@ -236,16 +236,27 @@ RAFTER_NUMERICS_FUNCTION binned_features bin_features(const feature_columns& x, 
   std::vector<std::uint8_t> missing(features);
   constexpr float no_value = std::numeric_limits<float>::infinity();
   team.run(features, [&](std::size_t feature) {
-    float low = no_value, high = -no_value;
-    bool present = true;
+    constexpr std::size_t lanes = 8;
+    std::array<float, lanes> lows, highs;
+    std::array<std::uint32_t, lanes> absent{};
+    lows.fill(no_value);
+    highs.fill(-no_value);
     x.column(feature, [&](const auto* column) {
-      for (std::size_t row = 0; row < rows; ++row) {
+      const auto look = [&](std::size_t row, std::size_t lane) RAFTER_INLINE_LAMBDA {
         const auto value = static_cast<float>(column[row]);
-        low = value < low ? value : low;
-        high = value > high ? value : high;
-        present = present && value == value;
+        lows[lane] = value < lows[lane] ? value : lows[lane];
+        highs[lane] = value > highs[lane] ? value : highs[lane];
+        absent[lane] |= value != value ? 1U : 0U;
+      };
+      std::size_t row = 0;
+      for (; row + lanes <= rows; row += lanes) {
+        for (std::size_t lane = 0; lane < lanes; ++lane) look(row + lane, lane);
       }
+      for (std::size_t lane = 0; row < rows; ++row, ++lane) look(row, lane);
     });
+    const float low = *std::min_element(lows.begin(), lows.end());
+    const float high = *std::max_element(highs.begin(), highs.end());
+    const bool present = std::count(absent.begin(), absent.end(), 0U) == lanes;
     least[feature] = low;
     largest[feature] = high;
     missing[feature] = present ? 0 : 1;
