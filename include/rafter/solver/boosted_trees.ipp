@@ -226,7 +226,7 @@ template <class Sums> class tree_trainer {
       quantise(old + round);
       result_.times.gradients += watch.lap();
       const boosting_times before = result_.times;
-      grow(old + round);
+      grow();
       const double growing = watch.lap();
       finish_margins();
       result_.ensemble.trees.push_back({std::move(tree_)});
@@ -815,7 +815,7 @@ template <class Sums> class tree_trainer {
     result_.times.histograms += watch.lap();
   }
 
-  void grow(std::size_t) {
+  void grow() {
     stop_watch watch;
     tree_.assign(1, {});
     applied_.assign(1, false);
