@@ -709,30 +709,30 @@ template <class Sums> class tree_trainer {
     team_.run(copies.size(), [&](std::size_t i) { std::copy_n(copies[i].from, copies[i].count, copies[i].to); });
   }
 
+  // For each block of rows and each node: visit(node's number, first, last of its rows within the block). By blocks and
+  // not by nodes, because threads that write to rows next to each other's are slow.
+  template <class Visit> void for_rows_of(const std::vector<std::size_t>& nodes, const Visit& visit) {
+    team_.run((rows_ + rows_per_task - 1) / rows_per_task, [&](std::size_t block) {
+      const auto low = static_cast<std::uint32_t>(block * rows_per_task);
+      const auto high = static_cast<std::uint32_t>(std::min(rows_, (block + 1) * rows_per_task));
+      for (const std::size_t which : nodes) {
+        const node& of = grown_[which];
+        const std::uint32_t* const rows = rows_of(of);
+        const std::uint32_t* const first = std::lower_bound(rows + of.begin, rows + of.end, low);
+        visit(which, first, std::lower_bound(first, rows + of.end, high));
+      }
+    });
+  }
+
   // Instead of a partition where the children are leaves and nothing else is asked of their rows.
   void apply_leaves(const std::vector<std::size_t>& batch) {
-    struct piece {
-      std::size_t which, begin, end;
-    };
-    std::vector<piece> pieces;
-    for (const std::size_t which : batch) {
+    for_rows_of(batch, [&](std::size_t which, const std::uint32_t* first, const std::uint32_t* last) {
       const node& of = grown_[which];
-      for (std::size_t at = of.begin; at < of.end; at += rows_per_task) {
-        pieces.push_back({which, at, std::min(of.end, at + rows_per_task)});
-      }
-    }
-    team_.run(pieces.size(), [&](std::size_t i) {
-      const piece& one = pieces[i];
-      const node& of = grown_[one.which];
       const split_test test = test_of(of);
       const auto child = static_cast<std::size_t>(of.left);
       const std::array<double, 2> value{static_cast<double>(tree_[child + 1].value),
                                         static_cast<double>(tree_[child].value)};
-      const std::uint32_t* const rows = rows_of(of);
-      for (std::size_t k = one.begin; k < one.end; ++k) {
-        const std::uint32_t row = rows[k];
-        margin_[row] += value[test(row) ? 1 : 0];
-      }
+      for (const std::uint32_t* row = first; row != last; ++row) margin_[*row] += value[test(*row) ? 1 : 0];
     });
     for (const std::size_t which : batch) {
       const auto child = static_cast<std::size_t>(grown_[which].left);
@@ -897,22 +897,13 @@ template <class Sums> class tree_trainer {
 
   void finish_margins() {
     if (refined_) refine(0, -largest_step_, largest_step_);
-    struct piece {
-      std::size_t which, begin, end;
-    };
-    std::vector<piece> pieces;
+    std::vector<std::size_t> leaves;
     for (std::size_t which = 0; which < tree_.size(); ++which) {
-      if (!tree_[which].leaf() || applied_[which]) continue;
-      const node& of = grown_[which];
-      for (std::size_t at = of.begin; at < of.end; at += rows_per_task) {
-        pieces.push_back({which, at, std::min(of.end, at + rows_per_task)});
-      }
+      if (tree_[which].leaf() && !applied_[which]) leaves.push_back(which);
     }
-    team_.run(pieces.size(), [&](std::size_t i) {
-      const piece& one = pieces[i];
-      const auto value = static_cast<double>(tree_[one.which].value);
-      const std::uint32_t* const rows = rows_of(grown_[one.which]);
-      for (std::size_t k = one.begin; k < one.end; ++k) margin_[rows[k]] += value;
+    for_rows_of(leaves, [&](std::size_t which, const std::uint32_t* first, const std::uint32_t* last) {
+      const auto value = static_cast<double>(tree_[which].value);
+      for (const std::uint32_t* row = first; row != last; ++row) margin_[*row] += value;
     });
   }
 
