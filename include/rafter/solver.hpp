@@ -1,6 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "rafter/solver/boosted_trees.hpp"
 #include "rafter/solver/cma_es.hpp"
 #include "rafter/solver/dense.hpp"
 #include "rafter/solver/double_double.hpp"
@@ -19,13 +20,16 @@
 #include "rafter/solver/ridge_path.hpp"
 #include "rafter/solver/robust_loss.hpp"
 #include "rafter/solver/solve_least_squares.hpp"
+#include "rafter/solver/thread_team.hpp"
 #include "rafter/solver/tree_attribution.hpp"
 #include "rafter/solver/tree_batch.hpp"
 #include "rafter/solver/tree_binning.hpp"
+#include "rafter/solver/tree_bins.hpp"
 #include "rafter/solver/tree_blocks.hpp"
 #include "rafter/solver/tree_ensemble.hpp"
 #include "rafter/solver/tree_importance.hpp"
 #include "rafter/solver/tree_layout.hpp"
+#include "rafter/solver/tree_loss.hpp"
 #include "rafter/solver/tree_row.hpp"
 #include "rafter/solver/tree_walk.hpp"
 #include "rafter/solver/trust_region.hpp"
