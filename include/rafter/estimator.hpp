@@ -3,7 +3,9 @@
 
 #include "rafter/estimator/analytical_model.hpp"
 #include "rafter/estimator/estimator.hpp"
+#include "rafter/estimator/feature_tiles.hpp"
 #include "rafter/estimator/fitted_parameters.hpp"
+#include "rafter/estimator/identity_allowed.hpp"
 #include "rafter/estimator/linear.hpp"
 #include "rafter/estimator/mean_of_target.hpp"
 #include "rafter/estimator/nonlinear.hpp"

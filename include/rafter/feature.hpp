@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rafter/feature/catalog/blackbox.hpp"
+#include "rafter/feature/catalog/correction.hpp"
 #include "rafter/feature/catalog/kv_proxies.hpp"
 #include "rafter/feature/catalog/scale_free.hpp"
 #include "rafter/feature/catalog/study30.hpp"

@@ -1,0 +1,16 @@
+// rafter-study, boosted trees and hybrids on kernel_steps: sums of measured kernels. SPDX-License-Identifier: Apache-2.0
+#include "rafter/evaluation/tree_predictors.hpp"
+#include "readers.hpp"
+#include "run.hpp"
+
+namespace study {
+namespace {
+using namespace rafter::predictors;
+using learned =
+    std::tuple<entry<trees, trees_anonymous>, entry<trees_deep, trees_deep_anonymous>, entry<trees_identity>,
+               entry<trees_scale_free>, entry<hybrid_of_kernels>, entry<hybrid_monotone_of_kernels>>;
+}  // namespace
+
+entry_list<rafter::kernel_schema> trees_on_kernel_steps() { return entries_of<rafter::kernel_schema>(learned{}); }
+
+}  // namespace study

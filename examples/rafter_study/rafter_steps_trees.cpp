@@ -1,0 +1,15 @@
+// rafter-study, boosted trees and hybrids on rafter's own format: the embedded data included. SPDX-License-Identifier: Apache-2.0
+#include "rafter/evaluation/tree_predictors.hpp"
+#include "readers.hpp"
+#include "run.hpp"
+
+namespace study {
+namespace {
+using namespace rafter::predictors;
+using learned = std::tuple<entry<trees, trees_anonymous>, entry<trees_deep, trees_deep_anonymous>,
+                           entry<trees_identity>, entry<trees_scale_free>, entry<hybrid>, entry<hybrid_monotone>>;
+}  // namespace
+
+entry_list<rafter::rafter_schema> trees_on_rafter_steps() { return entries_of<rafter::rafter_schema>(learned{}); }
+
+}  // namespace study
