@@ -128,7 +128,8 @@ struct normal_form_options {
   /// and of x itself. Extra-P combines the one best term of each metric.
   bool products = true;
   std::size_t product_terms = 3;
-  /// How many of the best pairs of terms are tried with every third.
+  /// How many of the best pairs of terms are tried with every third, beside the best pair of each kind (two terms of
+  /// the same metrics are of one kind).
   std::size_t beam = 64;
   bool relative = true;      ///< errors relative to y: rows weigh 1/y². Else plain squares
   bool non_negative = true;  ///< coefficients and constant ≥ 0, as of times that add up
@@ -165,7 +166,8 @@ std::string text_of(const normal_form_term& term, std::span<const std::string_vi
 
 /// Searches the normal form. Every hypothesis costs a solution of at most 4 × 4 for each fold: the sums of products of
 /// all candidate columns are made once per fold, and the sums of a training set are the sums of the other folds' (added,
-/// never subtracted). Tried are all single terms, all pairs, and the best pairs with every third term. Hypotheses whose
+/// never subtracted). Tried are all single terms, all pairs, the best pairs with every third term, and what the best 16
+/// of these become when one term after the other is exchanged until none improves. Hypotheses whose
 /// terms the rows cannot tell apart (smallest pivot < 1e-7 in some fold), or one of whose coefficients would be ≤ 0
 /// while they must not be negative, are left out: what is left of them is a hypothesis of its own. Of equally many
 /// terms the least cross-validated error wins, then see `simpler_within`. The winner's coefficients are refined by

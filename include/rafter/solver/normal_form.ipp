@@ -459,20 +459,50 @@ RAFTER_COLD_FUNCTION normal_form search_normal_form(const normal_form_rows& data
       }
     }
     if (options.max_terms > 2) {
-      const std::size_t kept = std::min(pairs.size(), options.beam);
       const auto better = [](const normal_form_hypothesis& a, const normal_form_hypothesis& b) {
         return a.error != b.error ? a.error < b.error : a.columns < b.columns;
       };
-      std::partial_sort(pairs.begin(), pairs.begin() + static_cast<std::ptrdiff_t>(kept), pairs.end(), better);
+      std::sort(pairs.begin(), pairs.end(), better);
+      const auto kind = [&](std::size_t column) {
+        return std::pair(terms[column - 2].metric, terms[column - 2].second);
+      };
       std::set<std::array<std::size_t, 3>> seen;
-      for (std::size_t p = 0; p < kept; ++p) {
-        const std::size_t a = pairs[p].columns[1] - 2;
-        const std::size_t b = pairs[p].columns[2] - 2;
+      std::vector<normal_form_hypothesis> triples;
+      const auto attempt_once = [&](std::size_t a, std::size_t b, std::size_t c) {
+        std::array<std::size_t, 3> key{a, b, c};
+        std::sort(key.begin(), key.end());
+        normal_form_hypothesis none;
+        if (key[0] == key[1] || key[1] == key[2] || !seen.insert(key).second) return none;
+        return attempt({key[0], key[1], key[2]});
+      };
+      std::set<std::array<std::pair<std::size_t, std::size_t>, 2>> kinds;
+      for (std::size_t p = 0; p < pairs.size(); ++p) {
+        const std::size_t a = pairs[p].columns[1];
+        const std::size_t b = pairs[p].columns[2];
+        if (!kinds.insert({kind(a), kind(b)}).second && p >= options.beam) continue;
+        normal_form_hypothesis best_of_pair;
         for (std::size_t c = 0; c < terms.size(); ++c) {
-          if (c == a || c == b) continue;
-          std::array<std::size_t, 3> key{a, b, c};
-          std::sort(key.begin(), key.end());
-          if (seen.insert(key).second) attempt({key[0], key[1], key[2]});
+          const normal_form_hypothesis one = attempt_once(a - 2, b - 2, c);
+          if (one.error < best_of_pair.error) best_of_pair = one;
+        }
+        if (best_of_pair.count == 4) triples.push_back(best_of_pair);
+      }
+      std::sort(triples.begin(), triples.end(), better);
+      triples.resize(std::min(triples.size(), std::size_t{16}));
+      for (normal_form_hypothesis one : triples) {
+        for (bool improved = true; improved;) {
+          improved = false;
+          for (std::size_t exchanged = 1; exchanged < 4; ++exchanged) {
+            const std::size_t a = one.columns[exchanged % 3 + 1] - 2;
+            const std::size_t b = one.columns[(exchanged + 1) % 3 + 1] - 2;
+            for (std::size_t c = 0; c < terms.size(); ++c) {
+              const normal_form_hypothesis other = attempt_once(a, b, c);
+              if (!(other.error < one.error)) continue;
+              one = other;
+              improved = true;
+            }
+            if (improved) break;  // its columns have another order now
+          }
         }
       }
     }
