@@ -6,22 +6,19 @@
 #include "rafter/feature/feature_set.hpp"
 
 /// What a step has to do, as numbers that carry over to other models, tensor-parallel degrees and devices: microseconds
-/// at the device's peak, none of them negative, 0 where there is nothing to do. Metrics for a search of formulas
+/// at the device's roofline, none of them negative, 0 where there is nothing to do. Metrics for a search of formulas
 /// (estimator/pmnf.hpp).
 namespace rafter::catalog {
 using namespace rafter::literals;
 
 namespace detail {
 inline constexpr auto one_microsecond = with_unit<units::second>(1e-6_c);
-constexpr auto compute_us(work auto w) { return w.flops / hardware::peak_flops / one_microsecond; }
-constexpr auto memory_us(expression auto bytes) { return bytes / hardware::hbm_bandwidth / one_microsecond; }
 }  // namespace detail
 
 /// For steps whose requests are known.
 struct work_metrics_t
     : decltype(feature_set{
-          "gemm_compute_us"_f = detail::compute_us(analytical::step_gemm),
-          "gemm_memory_us"_f = detail::memory_us(analytical::step_gemm.bytes),
+          "gemm_us"_f = roofline(analytical::step_gemm) / detail::one_microsecond,
           "prefill_attention_us"_f = roofline(analytical::prefill_attention) / detail::one_microsecond,
           "decode_attention_us"_f = roofline(analytical::decode_attention) / detail::one_microsecond,
           "layers"_f = architecture::layers,
@@ -29,13 +26,13 @@ struct work_metrics_t
 inline constexpr work_metrics_t work_metrics{};
 
 /// For logs of the KV pool's state: the entries in use stand in for those that attention reads.
-struct pool_metrics_t : decltype(feature_set{
-                            "gemm_compute_us"_f = detail::compute_us(analytical::step_gemm),
-                            "gemm_memory_us"_f = detail::memory_us(analytical::step_gemm.bytes),
-                            "kv_in_use_us"_f = detail::memory_us(analytical::pool_kv_bytes),
-                            "requests"_f = prefill_requests + decode_requests,
-                            "layers"_f = architecture::layers,
-                        }) {};
+struct pool_metrics_t
+    : decltype(feature_set{
+          "gemm_us"_f = roofline(analytical::step_gemm) / detail::one_microsecond,
+          "kv_in_use_us"_f = analytical::pool_kv_bytes / hardware::hbm_bandwidth / detail::one_microsecond,
+          "requests"_f = prefill_requests + decode_requests,
+          "layers"_f = architecture::layers,
+      }) {};
 inline constexpr pool_metrics_t pool_metrics{};
 
 }  // namespace rafter::catalog
