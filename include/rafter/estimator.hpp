@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rafter/estimator/analytical_model.hpp"
+#include "rafter/estimator/composed.hpp"
 #include "rafter/estimator/estimator.hpp"
 #include "rafter/estimator/fitted_parameters.hpp"
 #include "rafter/estimator/linear.hpp"
@@ -11,3 +12,4 @@
 #include "rafter/estimator/per.hpp"
 #include "rafter/estimator/pmnf.hpp"
 #include "rafter/estimator/predictors.hpp"
+#include "rafter/estimator/routed.hpp"

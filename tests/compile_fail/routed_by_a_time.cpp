@@ -4,11 +4,11 @@
 #include "rafter/estimator/routed.hpp"
 
 using namespace rafter;
-using namespace rafter::predictors;
+using predictors::blackbox;
 
 #ifdef FIXED
-using by_phase = routed<indicator(prefill_tokens > one_token), blackbox, otherwise<mean>>;
+using by_phase = routed<indicator(prefill_tokens > one_token), blackbox, otherwise<predictors::mean>>;
 #else
-using by_phase = routed<prefill_tokens, blackbox, otherwise<mean>>;  // is one token a yes?
+using by_phase = routed<prefill_tokens, blackbox, otherwise<predictors::mean>>;  // is one token a yes?
 #endif
 const std::string name = by_phase::name();

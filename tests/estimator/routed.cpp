@@ -21,9 +21,7 @@ using data_type = dataset<tiny::aggregated>;
 
 struct both_t : decltype(feature_set{"prefill"_f = prefill_tokens, "decode"_f = decode_tokens}) {};
 inline constexpr both_t both{};
-struct by_both : linear<both, ordinary_least_squares> {
-  static constexpr std::string_view label = "by_both";
-};
+using by_both = linear<both, ordinary_least_squares>;
 inline constexpr auto decode_only = indicator(prefill_requests == 0_c);
 inline constexpr auto deep = indicator(architecture::layers > 5_c);  // engines 2 and 3
 using phases = routed<decode_only, by_both, otherwise<by_both>>;
