@@ -12,6 +12,6 @@ void study(const dataset<blis_schema>& data) {
 #ifdef FIXED
   (void)stacked<lomo, blackbox, ridge30_proxies_anonymous>::fit(data, row_set::all(data.size()));
 #else
-  (void)stacked<lomo, blackbox, ridge30_proxies>::fit(data, row_set::all(data.size()));  // its weight would be of a leak
+  (void)stacked<lomo, blackbox, ridge30_proxies>::fit(data, row_set::all(data.size()));  // a leak
 #endif
 }
