@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rafter/estimator/analytical_model.hpp"
+#include "rafter/estimator/composed.hpp"
 #include "rafter/estimator/estimator.hpp"
 #include "rafter/estimator/feature_tiles.hpp"
 #include "rafter/estimator/fitted_parameters.hpp"
@@ -11,4 +12,6 @@
 #include "rafter/estimator/nonlinear.hpp"
 #include "rafter/estimator/objective.hpp"
 #include "rafter/estimator/per.hpp"
+#include "rafter/estimator/pmnf.hpp"
 #include "rafter/estimator/predictors.hpp"
+#include "rafter/estimator/routed.hpp"

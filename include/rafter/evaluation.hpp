@@ -9,6 +9,7 @@
 #include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/plausibility.hpp"
 #include "rafter/evaluation/report.hpp"
+#include "rafter/evaluation/stacked.hpp"
 #include "rafter/evaluation/table.hpp"
 #include "rafter/evaluation/text.hpp"
 #include "rafter/evaluation/transfer.hpp"

@@ -14,6 +14,7 @@
 #include "rafter/solver/multi_start.hpp"
 #include "rafter/solver/nelder_mead.hpp"
 #include "rafter/solver/non_negative_least_squares.hpp"
+#include "rafter/solver/normal_form.hpp"
 #include "rafter/solver/ordinary_least_squares.hpp"
 #include "rafter/solver/residual_model.hpp"
 #include "rafter/solver/ridge.hpp"

@@ -105,4 +105,17 @@ TEST(Json, SaysWhyThereIsNoAudit) {
   EXPECT_EQ(json["data"]["plausibility"]["missing_observable"], "requests");
 }
 
+TEST(Json, GivesFindingsOfPredictorsWithoutParameters) {
+  auto report = tiny::made_report();
+  ASSERT_TRUE(report.results[3].folds[0].parameters.empty());
+  for (fold_result& one : report.results[3].folds) one.findings = {"a formula"};
+  const auto all = nlohmann::ordered_json::parse(json_of(report).dump());
+  for (const auto& result : all["results"]) {
+    if (result["predictor"] != report.results[3].predictor) continue;
+    EXPECT_EQ(result["folds"][0]["findings"][0], "a formula");
+    EXPECT_FALSE(result["folds"][0].contains("fitted_parameters"));
+    EXPECT_FALSE(result.contains("stability"));
+  }
+}
+
 }  // namespace

@@ -142,4 +142,16 @@ TEST(Text, EscapesLabelsInMarkdown) {
   EXPECT_NE(markdown_of(tiny::made_report()).find("| chat\\|7b |"), std::string::npos);
 }
 
+TEST(Text, TellsTheFindingsOfPredictorsWithoutParameters) {
+  evaluation_report report = tiny::made_report();
+  predictor_result& plain = report.results[3];
+  ASSERT_TRUE(plain.folds[0].parameters.empty());
+  const std::string held_out = plain.worst()->held_out;
+  for (fold_result& one : plain.folds) one.findings = {"a formula", "of " + one.held_out};
+  for (const std::string& text : {text_of(report), markdown_of(report)}) {
+    EXPECT_NE(text.find("a formula"), std::string::npos);
+    EXPECT_NE(text.find("of " + held_out + "\n"), std::string::npos);
+  }
+}
+
 }  // namespace

@@ -151,7 +151,7 @@ TIME = {"blis_steps": "duration_us", "kernel_steps": "gemm_us", "rafter": "gpu_t
 COUNT = {"blis_steps": "queue_running", "kernel_steps": "num_decode_reqs", "rafter": "step_id"}
 PREDICTORS = ["mean", "blackbox", "blackbox_nnls", "blackbox_relative", "ridge30", "ridge_scale_free", "roofline0",
               "roofline9", "roofline9_study", "roofline16", "roofline16_study", "roofline18", "roofline18_study", "roofline36",
-              "roofline36_study", "kernel9", "best"]
+              "roofline36_study", "kernel9", "best", "pmnf"]
 PER_MODEL = ["roofline36", "roofline36_study"]  # nothing to say of a model never seen
 NEED_LISTS = ["ridge_scale_free", "roofline0", "roofline9", "roofline16", "roofline18", "roofline36", "kernel9"]
 

@@ -5,7 +5,9 @@
 
 #include <functional>
 #include <limits>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/steps.hpp"
@@ -468,6 +470,79 @@ TEST(Dataset, KeepKeepsTheSelectedTarget) {
   const auto data = timed({{"e", 1, 100}, {"e", 2, 300}, {"e", 3, 600}}).for_target(step_interval);
   EXPECT_EQ(data.keep(row_set::of({1})).target_name(), "step_interval");
   EXPECT_DOUBLE_EQ(data.keep(row_set::of({1})).target()[0], 300e-9);
+}
+
+dataset<tiny::listed> three_random_steps() {
+  listed_builder build("steps.csv");
+  build.add_deployment(engine_a);
+  std::mt19937_64 random(5);
+  for (std::size_t row = 0; row < 3; ++row) tiny::add_random_row(build, random, 0, 10 + row);
+  return build.finish();
+}
+
+TEST(Dataset, CopiesShareTheirColumns) {
+  const auto data = three_random_steps();
+  const auto copy = data;
+  EXPECT_EQ(copy.column(prefill_tokens).data(), data.column(prefill_tokens).data());
+  EXPECT_EQ(copy.target().data(), data.target().data());
+}
+
+TEST(Dataset, WithTargetSharesAllButTheTarget) {
+  const auto data = three_random_steps();
+  const auto residual = data.with_target({-1.0, 0.0, 2.5}, "what is left");
+  EXPECT_EQ(residual.size(), 3U);
+  EXPECT_EQ(residual.column(prefill_tokens).data(), data.column(prefill_tokens).data());
+  EXPECT_EQ(residual.requests(1).data(), data.requests(1).data());
+  EXPECT_EQ(&residual.runs(), &data.runs());
+  EXPECT_EQ(residual.target()[0], -1.0);
+  EXPECT_EQ(residual.column(dataset<tiny::listed>::column_count)[2], 2.5);  // as plans read it
+  EXPECT_EQ(residual.target_name(), "what is left");
+  EXPECT_TRUE(residual.derived_target());
+  EXPECT_FALSE(data.derived_target());
+  for (std::size_t i = 0; i < pack_width; ++i) EXPECT_EQ(residual.target().data()[3 + i], 0.0);  // readable padding
+}
+
+TEST(Dataset, WithTargetLeavesWhatWasMeasured) {
+  const auto data = three_random_steps();
+  const auto residual = data.with_target({-1.0, 0.0, 2.5});
+  EXPECT_EQ(residual.measured_target().data(), data.target().data());
+  EXPECT_EQ(residual.measured_name(), "gpu_step_time");
+  EXPECT_EQ(residual[1].get(gpu_step_time), data.target()[1]);
+  const auto again = residual.for_target(gpu_step_time);
+  EXPECT_EQ(again.target().data(), data.target().data());
+  EXPECT_FALSE(again.derived_target());
+}
+
+TEST(Dataset, ADerivedTargetOutlivesTheDatasetThatItWasMadeOf) {
+  const auto residual = [] {
+    return three_random_steps().with_target({1.0, 2.0, 3.0}).with_target({4.0, 5.0, 6.0});
+  }();
+  EXPECT_EQ(residual.target()[2], 6.0);
+  EXPECT_GT(residual.measured_target()[0], 0.0);
+}
+
+TEST(Dataset, RowsMayHaveNoDerivedTarget) {
+  EXPECT_EQ(three_random_steps().with_target({1.0, not_a_number, 3.0}).rows_with_target(), 2U);
+}
+
+TEST(Dataset, KeepKeepsTheDerivedTarget) {
+  const auto kept = three_random_steps().with_target({1.0, 2.0, 3.0}, "left").keep(row_set::of({0, 2}));
+  ASSERT_EQ(kept.target().size(), 2U);
+  EXPECT_EQ(kept.target()[1], 3.0);
+  EXPECT_EQ(kept.target_name(), "left");
+}
+
+TEST(Dataset, WithTargetRefusesWhatIsNoTarget) {
+  const auto refusal_of = [](std::vector<double> values) -> std::string {
+    try {
+      three_random_steps().with_target(std::move(values), "left");
+    } catch (const dataset_error& refused) {
+      return refused.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(refusal_of({1.0, 2.0}), "steps.csv: left has 2 values for 3 rows");
+  EXPECT_EQ(refusal_of({1.0, -infinite, 2.0}), "steps.csv:11: left is infinite on row 1");
 }
 
 }  // namespace

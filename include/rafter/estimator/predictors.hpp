@@ -13,10 +13,12 @@
 #include "rafter/estimator/mean_of_target.hpp"
 #include "rafter/estimator/nonlinear.hpp"
 #include "rafter/estimator/per.hpp"
+#include "rafter/estimator/pmnf.hpp"
 #include "rafter/feature/catalog/blackbox.hpp"
 #include "rafter/feature/catalog/kv_proxies.hpp"
 #include "rafter/feature/catalog/scale_free.hpp"
 #include "rafter/feature/catalog/study30.hpp"
+#include "rafter/feature/catalog/work_metrics.hpp"
 #include "rafter/solver/non_negative_least_squares.hpp"
 #include "rafter/solver/ordinary_least_squares.hpp"
 #include "rafter/solver/ridge.hpp"
@@ -125,6 +127,15 @@ struct best_of_pool_state
     : nonlinear<analytical::pool_state_step_time,
                 objective::robust<objective::log_ratio, loss_kind::soft_l1, constant<5, -2>{}>> {
   static constexpr std::string_view label = "best";
+};
+
+/// A formula of the work's least times, searched (estimator/pmnf.hpp): for steps whose requests are known, and for logs
+/// of the KV pool's state.
+struct pmnf : rafter::pmnf<catalog::work_metrics> {
+  static constexpr std::string_view label = "pmnf";
+};
+struct pmnf_of_pool_state : rafter::pmnf<catalog::pool_metrics> {
+  static constexpr std::string_view label = "pmnf";
 };
 
 }  // namespace rafter::predictors

@@ -165,10 +165,8 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
       fail(part, "cannot predict", why);
     }
     fold_result& made = add_fold(outcome.result, part, outcome.fitted[f].summary(), tested.target(), predicted);
-    if constexpr (parametric_predictor<predictor>) {
-      made.parameters = outcome.fitted[f].parameters();
-      made.findings = outcome.fitted[f].findings();
-    }
+    if constexpr (parametric_predictor<predictor>) made.parameters = outcome.fitted[f].parameters();
+    if constexpr (requires { outcome.fitted[f].findings(); }) made.findings = outcome.fitted[f].findings();
     report_progress(f + 1);
   }
   if constexpr (splits_errors<Estimator, predictor>) {

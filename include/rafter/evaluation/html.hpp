@@ -56,9 +56,10 @@ inline std::string html_of(const evaluation_report& given) {
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
     out += "<h3>" + safe(one->predictor) + "</h3>\n<p>" + safe(one->description) + "</p>\n" + fold_table(*one).html();
-    if (!is_parametric(*one)) continue;
-    if (one->split) out += "<p>The " + safe(split_text(*one->split)) + ".</p>\n";
-    out += "<p>The " + safe(parameters_title) + ".</p>\n" + parameter_table(*one).html();
+    if (is_parametric(*one)) {
+      if (one->split) out += "<p>The " + safe(split_text(*one->split)) + ".</p>\n";
+      out += "<p>The " + safe(parameters_title) + ".</p>\n" + parameter_table(*one).html();
+    }
     for (const findings_list& each : findings_lists(*one)) {
       out += "<p>The " + safe(each.title) + ":</p>\n<ul>\n";
       for (const std::string& line : each.lines) out += "<li>" + safe(line) + "</li>\n";

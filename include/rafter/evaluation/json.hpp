@@ -23,7 +23,8 @@ namespace rafter {
 /// "standard_deviation", "coefficient_of_variation", "smallest", "largest", "stable", "state"}], "findings":
 /// {"every_fold", "worst_fold"} and, where it was asked for, "worst_fold_split": {"held_out", "rows", "mape",
 /// "mspe_signed", "uncorrected_mape", …, "refitted_mape", …, "correction_mape"}. Values of parameters are in base units
-/// (seconds), not in microseconds; "stable" is null where the data do not say.
+/// (seconds), not in microseconds; "stable" is null where the data do not say. Other predictors that have something to say
+/// of their fits have "findings" too.
 inline nlohmann::ordered_json json_of(const evaluation_report& report) {
   using json = nlohmann::ordered_json;
   const auto number = [](double value) { return std::isfinite(value) ? json(value) : json(nullptr); };
@@ -106,9 +107,8 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                        {"parameters", one.fit.parameters},
                        {"identifiable", one.fit.identifiable},
                        {"status", one.fit.status}});
-      if (one.parameters.empty()) continue;
       json& fold = folds.back();
-      fold["fitted_parameters"] = json::array();
+      if (!one.parameters.empty()) fold["fitted_parameters"] = json::array();
       for (const fitted_parameter& each : one.parameters) {
         fold["fitted_parameters"].push_back({{"name", each.name},
                                              {"unit", each.unit},
@@ -116,7 +116,7 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                                              {"standard_error", number(each.standard_error)},
                                              {"state", std::string(text_of(each.state))}});
       }
-      fold["findings"] = one.findings;
+      if (!one.parameters.empty() || !one.findings.empty()) fold["findings"] = one.findings;
     }
     out["results"].push_back({{"predictor", result.predictor},
                               {"description", result.description},
@@ -127,9 +127,9 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                               {"worst_fold_mape", percent(result.worst_mape())},
                               {"mean_fold_mape", percent(result.mean_mape())},
                               {"median_fold_mape", percent(result.median_mape())}});
-    if (!is_parametric(result)) continue;
     json& made = out["results"].back();
-    made["stability"] = json::array();
+    const fit_findings found = findings_of(result);
+    if (is_parametric(result)) made["stability"] = json::array();
     for (const parameter_stability& one : stability_of(result)) {
       made["stability"].push_back({{"name", one.name},
                                    {"unit", one.unit},
@@ -141,8 +141,9 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
                                    {"stable", one.comparable() ? json(one.stable()) : json(nullptr)},
                                    {"state", one.states()}});
     }
-    const fit_findings found = findings_of(result);
-    made["findings"] = {{"every_fold", found.every_fold}, {"worst_fold", found.worst}};
+    if (is_parametric(result) || !found.every_fold.empty() || !found.worst.empty()) {
+      made["findings"] = {{"every_fold", found.every_fold}, {"worst_fold", found.worst}};
+    }
     if (result.split) {
       const error_split& split = *result.split;
       made["worst_fold_split"] = {

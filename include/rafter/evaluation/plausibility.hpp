@@ -101,12 +101,12 @@ RAFTER_COLD inline plausibility_group audit_rows(std::string label,
 }
 }  // namespace detail
 
-/// Audits the selected target of every row. Groups are experiments where the data has them, else models.
+/// Audits the selected target of every row, as it was measured. Groups are experiments where the data has them, else models.
 /// @param worst_rows  how many of the most implausible rows to name
 template <dataset_schema Schema>
 RAFTER_COLD plausibility_report plausibility(const dataset<Schema>& data, std::size_t worst_rows = 5) {
   plausibility_report report;
-  report.target = std::string(data.target_name());
+  report.target = std::string(data.measured_name());
   if constexpr (!detail::floor_needs<Schema>().empty()) {
     report.why_not = std::string(detail::floor_needs<Schema>());
   } else {
@@ -115,7 +115,7 @@ RAFTER_COLD plausibility_report plausibility(const dataset<Schema>& data, std::s
     const row_set all = row_set::all(data.size());
     const auto model = analytical_model<analytical::floor_time>::fit(data, all);
     model.predict(data, all, floors);
-    const auto times = data.target();
+    const auto times = data.measured_target();
     std::vector<std::pair<double, double>> pairs;
     std::vector<implausible_row> below;
     for (std::size_t row = 0; row < data.size(); ++row) {

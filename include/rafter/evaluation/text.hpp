@@ -157,7 +157,7 @@ inline std::string split_text(const error_split& split) {
   return text + "; nothing fitted: " + both(split.uncorrected);
 }
 
-/// Headed lines about the fits of a parametric predictor.
+/// Headed lines about a predictor's fits.
 struct findings_list {
   std::string title;
   std::vector<std::string> lines;
@@ -274,9 +274,10 @@ inline std::string text_of(const evaluation_report& given) {
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
     out += fmt::format("\n{}  {}\n", one->predictor, one->description) + fold_table(*one).plain();
-    if (!is_parametric(*one)) continue;
-    if (one->split) out += "  " + split_text(*one->split) + "\n";
-    out += std::string("\n  ") + parameters_title + "\n" + parameter_table(*one).plain();
+    if (is_parametric(*one)) {
+      if (one->split) out += "  " + split_text(*one->split) + "\n";
+      out += std::string("\n  ") + parameters_title + "\n" + parameter_table(*one).plain();
+    }
     for (const findings_list& list : findings_lists(*one)) {
       out += "  " + list.title + ":\n";
       for (const std::string& line : list.lines) out += "    " + line + "\n";
@@ -333,9 +334,10 @@ inline std::string markdown_of(const evaluation_report& given) {
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
     out += fmt::format("\n### {}\n\n{}\n\n", one->predictor, one->description) + fold_table(*one).markdown();
-    if (!is_parametric(*one)) continue;
-    if (one->split) out += "\nThe " + split_text(*one->split) + ".\n";
-    out += std::string("\nThe ") + parameters_title + ".\n\n" + parameter_table(*one).markdown();
+    if (is_parametric(*one)) {
+      if (one->split) out += "\nThe " + split_text(*one->split) + ".\n";
+      out += std::string("\nThe ") + parameters_title + ".\n\n" + parameter_table(*one).markdown();
+    }
     for (const findings_list& list : findings_lists(*one)) {
       out += "\nThe " + list.title + ":\n\n";
       for (const std::string& line : list.lines) out += "* " + line + "\n";

@@ -7,6 +7,7 @@
 #include "rafter/solver/extended_least_squares.ipp"
 #include "rafter/solver/identifiability.ipp"
 #include "rafter/solver/non_negative_least_squares.ipp"
+#include "rafter/solver/normal_form.ipp"
 #include "rafter/solver/ridge_path.ipp"
 #include "rafter/solver/solve_least_squares.ipp"
 #include "rafter/solver/tree_bins.ipp"

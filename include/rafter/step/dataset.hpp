@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -58,6 +59,7 @@ template <dataset_schema Schema> class dataset_builder;
 
 /// Measured steps: one number per step and column (base units: token, byte, second), optional ragged lists of
 /// requests, group labels, step ids, and what each row's engine runs. Immutable once built; nothing in it is invalid.
+/// Copies share what they show.
 template <dataset_schema Schema> class dataset {
  public:
   using schema_type = Schema;
@@ -66,15 +68,16 @@ template <dataset_schema Schema> class dataset {
   using binding_type = detail::dataset_binding<Schema>;
   static constexpr std::size_t column_count = columns_type::size;
 
+  /// No rows.
+  dataset() : dataset(contents{}, first_target(), {}) {}
+
   std::size_t size() const { return rows_; }
   bool empty() const { return rows_ == 0; }
   row_view<Schema> operator[](std::size_t row) const { return {*this, row}; }
 
   /// One column, `size()` doubles; index `column_count` is the selected target. At least `pack_width` readable doubles
   /// follow the last row.
-  std::span<const double> column(std::size_t index) const {
-    return {columns_[index < column_count ? index : target_].data(), rows_};
-  }
+  std::span<const double> column(std::size_t index) const { return {at_[index], rows_}; }
   template <class Leaf> std::span<const double> column(Leaf = {}) const {
     static_assert(columns_type::template has<Leaf>, "rafter: the dataset's schema has no such column");
     return column(columns_type::template index_of<Leaf>());
@@ -83,62 +86,99 @@ template <dataset_schema Schema> class dataset {
   /// The requests of one step, in the order of the source; empty when the schema lists none.
   std::span<const request> requests(std::size_t row) const {
     if constexpr (Schema::lists_requests) {
-      return {requests_.data() + offsets_[row], offsets_[row + 1] - offsets_[row]};
+      return {kept_->requests.data() + kept_->offsets[row], kept_->offsets[row + 1] - kept_->offsets[row]};
     } else {
       return {};
     }
   }
-  std::size_t total_requests() const { return requests_.size(); }
+  std::size_t total_requests() const { return kept_->requests.size(); }
 
-  bool has_group(group axis) const { return groups_[static_cast<std::size_t>(axis)].has_value(); }
+  bool has_group(group axis) const { return kept_->groups[static_cast<std::size_t>(axis)].has_value(); }
   /// Labels of one axis with aliases merged. @throws dataset_error when the data has no such axis
   const group_column& groups(group axis) const {
-    const auto& labels = groups_[static_cast<std::size_t>(axis)];
+    const auto& labels = kept_->groups[static_cast<std::size_t>(axis)];
     if (!labels) {
-      throw dataset_error(source_ + ": the data has no group '" + std::string(name_of(axis)) + "'");
+      throw dataset_error(source() + ": the data has no group '" + std::string(name_of(axis)) + "'");
     }
     return *labels;
   }
   /// Which labels were merged: (alias, canonical) pairs of one axis.
   const std::vector<std::pair<std::string, std::string>>& aliases(group axis) const {
-    return aliases_[static_cast<std::size_t>(axis)];
+    return kept_->aliases[static_cast<std::size_t>(axis)];
   }
 
   /// One id a row, ascending in time within an experiment; empty when the data has no order.
-  std::span<const double> step_ids() const { return step_ids_; }
+  std::span<const double> step_ids() const { return kept_->step_ids; }
   /// Start of each step on the engine's monotonic clock [ns]; empty when unknown.
-  std::span<const std::int64_t> start_ns() const { return start_ns_; }
+  std::span<const std::int64_t> start_ns() const { return kept_->start_ns; }
 
-  std::size_t deployment_count() const { return deployments_.size(); }
-  const deployment_type& deployment(std::size_t index) const { return deployments_[index]; }
-  const deployment_type& deployment_of(std::size_t row) const { return deployments_[deployment_index_[row]]; }
+  std::size_t deployment_count() const { return kept_->deployments.size(); }
+  const deployment_type& deployment(std::size_t index) const { return kept_->deployments[index]; }
+  const deployment_type& deployment_of(std::size_t row) const {
+    return kept_->deployments[kept_->deployment_index[row]];
+  }
   /// Maximal runs of consecutive rows of one deployment, ascending.
-  const std::vector<deployment_run>& runs() const { return runs_; }
+  const std::vector<deployment_run>& runs() const { return kept_->runs; }
 
   /// Where the data came from, and the line of the source that a row was read from (0: not from a text).
-  const std::string& source() const { return source_; }
-  std::size_t line(std::size_t row) const { return lines_[row]; }
+  const std::string& source() const { return kept_->source; }
+  std::size_t line(std::size_t row) const { return kept_->lines[row]; }
   /// What a reader of results should know of how the data was made: rows without a label, columns left unread, …
   const std::vector<std::string>& notes() const { return notes_; }
   /// Rows that process no token at all. They are kept, and they are no evidence on anything but overhead.
-  std::size_t idle_rows() const { return idle_rows_; }
-  bool idle(std::size_t row) const { return idle_[row]; }
+  std::size_t idle_rows() const { return kept_->idle_rows; }
+  bool idle(std::size_t row) const { return kept_->idle[row]; }
 
-  /// A copy with only the given rows, and a note on why.
+  /// A dataset of its own with only the given rows, and a note on why.
   dataset keep(const row_set& rows, std::string note = {}) const {
     dataset kept = copy_of(rows);
     if (!note.empty()) kept.notes_.push_back(std::move(note));
     return kept;
   }
   /// The selected target [s]: what estimators fit and what is evaluated. The first of the schema's targets that has
-  /// values, until `for_target` selects another.
+  /// values, until `for_target` selects another or `with_target` puts numbers in its place.
   /// @throws dataset_error when the schema has no target
   std::span<const double> target() const {
-    if (target_ == column_count) throw dataset_error(source_ + ": the schema has no target");
+    if (target_ == column_count && !derived_) throw dataset_error(source() + ": the schema has no target");
+    return column(column_count);
+  }
+  std::string_view target_name() const { return derived_ ? std::string_view(derived_->name) : measured_name(); }
+
+  /// The selected target as it was measured, whatever `with_target` made of it: what audits look at.
+  /// @throws dataset_error when the schema has no target
+  std::span<const double> measured_target() const {
+    if (target_ == column_count) throw dataset_error(source() + ": the schema has no target");
     return column(target_);
   }
-  std::string_view target_name() const {
+  std::string_view measured_name() const {
     return target_ == column_count ? std::string_view{} : columns_type::names[target_];
+  }
+  /// Is the target one that `with_target` gave, not one that was measured?
+  bool derived_target() const { return derived_ != nullptr; }
+
+  /// The same rows, runs, groups and observables with other numbers for the target: what a first model leaves for a
+  /// second. Nothing but the numbers is stored: all else is shared. They may be negative or zero; NaN says that a row
+  /// has none, and keeps whoever is not to see a row from reading it. A schema's own targets stay as they were
+  /// measured, `for_target` selects them again, and `digest` and `plausibility` look at them.
+  /// @param values  one a row [s, or whatever the estimator that is fitted to them predicts]
+  /// @param name    what errors and reports call the target
+  /// @throws dataset_error when there are not as many values as rows, or one is infinite (naming its row)
+  dataset with_target(std::vector<double> values, std::string name = "derived target") const {
+    if (values.size() != rows_) {
+      throw dataset_error(source() + ": " + name + " has " + std::to_string(values.size()) + " values for " +
+                          std::to_string(rows_) + " rows");
+    }
+    for (std::size_t row = 0; row < rows_; ++row) {
+      if (std::isinf(values[row])) {
+        throw dataset_error(source() + ":" + std::to_string(line(row)) + ": " + name + " is infinite on row " +
+                            std::to_string(row));
+      }
+    }
+    values.resize(rows_ + pack_width);
+    dataset other = *this;
+    other.derived_ = std::make_shared<const derived>(derived{std::move(values), std::move(name)});
+    other.point();
+    return other;
   }
   /// Rows that carry the selected target; all of them unless the schema says `partial_targets`.
   std::size_t rows_with_target() const {
@@ -163,12 +203,14 @@ template <dataset_schema Schema> class dataset {
       known += (known.empty() ? "" : ", ") + std::string(Leaf::name);
     });
     if (index == column_count) {
-      throw dataset_error(source_ + ": unknown target '" + std::string(name) + "'; known: " + known);
+      throw dataset_error(source() + ": unknown target '" + std::string(name) + "'; known: " + known);
     }
-    const row_set rows = row_set::where(rows_, [&](std::size_t row) { return !std::isnan(columns_[index][row]); });
-    if (rows.empty()) throw dataset_error(source_ + ": no row has a " + std::string(name));
+    const row_set rows = row_set::where(rows_, [&](std::size_t row) { return !std::isnan(column(index)[row]); });
+    if (rows.empty()) throw dataset_error(source() + ": no row has a " + std::string(name));
     dataset selected = rows.size() == rows_ ? *this : keep(rows);
     selected.target_ = index;
+    selected.derived_.reset();
+    selected.point();
     if (rows.size() < rows_) {
       selected.notes_.push_back(std::string(name) + " exists for " + std::to_string(rows.size()) + " of " +
                                 std::to_string(rows_) + " rows; the others are left out");
@@ -188,10 +230,60 @@ template <dataset_schema Schema> class dataset {
     return first;
   }
 
+  /// All that is read, held once however many datasets show it.
+  struct contents {
+    std::size_t rows = 0;
+    std::array<std::vector<double>, column_count> columns;
+    std::vector<request> requests;
+    std::vector<std::size_t> offsets{0};
+    std::array<std::optional<group_column>, group_axes> groups;
+    std::array<std::vector<std::pair<std::string, std::string>>, group_axes> aliases;
+    std::vector<double> step_ids;
+    std::vector<std::int64_t> start_ns;
+    std::vector<deployment_type> deployments;
+    std::vector<std::size_t> deployment_index;
+    std::vector<deployment_run> runs;
+    std::vector<std::size_t> lines;
+    std::vector<bool> idle;
+    std::size_t idle_rows = 0;
+    std::string source;
+
+    /// What follows from the rows: runs of one deployment, the count of idle rows.
+    void finish() {
+      runs.clear();
+      for (std::size_t row = 0; row < rows; ++row) {
+        const std::size_t deployment = deployment_index[row];
+        if (runs.empty() || runs.back().deployment != deployment) runs.push_back({{row, row}, deployment});
+        runs.back().rows.end = row + 1;
+      }
+      idle_rows = static_cast<std::size_t>(std::count(idle.begin(), idle.end(), true));
+    }
+  };
+  struct derived {
+    std::vector<double> values;  // and padding
+    std::string name;
+  };
+
+  dataset(contents kept, std::size_t target, std::vector<std::string> notes)
+      : kept_(std::make_shared<const contents>(std::move(kept))),
+        rows_(kept_->rows),
+        target_(target),
+        notes_(std::move(notes)) {
+    point();
+  }
+
+  /// Where each column begins, the selected target last.
+  void point() {
+    for (std::size_t c = 0; c < column_count; ++c) at_[c] = kept_->columns[c].data();
+    at_[column_count] = derived_                  ? derived_->values.data()
+                        : target_ == column_count ? nullptr
+                                                  : kept_->columns[target_].data();
+  }
+
   dataset copy_of(const row_set& rows) const {
-    dataset kept;
+    contents kept;
     const std::vector<std::size_t> from = rows.to_vector();
-    kept.rows_ = from.size();
+    kept.rows = from.size();
     const auto copy = [&](const auto& source, auto& target) {
       target.clear();
       if (source.empty()) return;
@@ -199,65 +291,48 @@ template <dataset_schema Schema> class dataset {
       for (const std::size_t row : from) target.push_back(source[row]);
     };
     for (std::size_t c = 0; c < column_count; ++c) {
-      copy(columns_[c], kept.columns_[c]);
-      kept.columns_[c].resize(from.size() + pack_width);
+      copy(kept_->columns[c], kept.columns[c]);
+      kept.columns[c].resize(from.size() + pack_width);
     }
-    copy(step_ids_, kept.step_ids_);
-    copy(start_ns_, kept.start_ns_);
-    copy(deployment_index_, kept.deployment_index_);
-    copy(lines_, kept.lines_);
-    copy(idle_, kept.idle_);
+    copy(kept_->step_ids, kept.step_ids);
+    copy(kept_->start_ns, kept.start_ns);
+    copy(kept_->deployment_index, kept.deployment_index);
+    copy(kept_->lines, kept.lines);
+    copy(kept_->idle, kept.idle);
     if constexpr (Schema::lists_requests) {
-      kept.offsets_.assign(1, 0);
       for (const std::size_t row : from) {
         const auto list = requests(row);
-        kept.requests_.insert(kept.requests_.end(), list.begin(), list.end());
-        kept.offsets_.push_back(kept.requests_.size());
+        kept.requests.insert(kept.requests.end(), list.begin(), list.end());
+        kept.offsets.push_back(kept.requests.size());
       }
     }
     for (std::size_t axis = 0; axis < group_axes; ++axis) {
-      if (!groups_[axis]) continue;
+      if (!kept_->groups[axis]) continue;
       group_column labels;
       labels.reserve(from.size());
-      for (const std::size_t row : from) labels.push_back(groups_[axis]->name(row));
-      kept.groups_[axis] = std::move(labels);
+      for (const std::size_t row : from) labels.push_back(kept_->groups[axis]->name(row));
+      kept.groups[axis] = std::move(labels);
     }
-    kept.aliases_ = aliases_;
-    kept.deployments_ = deployments_;
-    kept.source_ = source_;
-    kept.notes_ = notes_;
-    kept.target_ = target_;
+    kept.aliases = kept_->aliases;
+    kept.deployments = kept_->deployments;
+    kept.source = kept_->source;
     kept.finish();
-    return kept;
-  }
-
-  /// What follows from the rows: runs of one deployment, the count of idle rows.
-  void finish() {
-    runs_.clear();
-    for (std::size_t row = 0; row < rows_; ++row) {
-      const std::size_t deployment = deployment_index_[row];
-      if (runs_.empty() || runs_.back().deployment != deployment) runs_.push_back({{row, row}, deployment});
-      runs_.back().rows.end = row + 1;
+    dataset made(std::move(kept), target_, notes_);
+    if (derived_) {
+      std::vector<double> values;
+      copy(derived_->values, values);
+      values.resize(from.size() + pack_width);
+      made.derived_ = std::make_shared<const derived>(derived{std::move(values), derived_->name});
+      made.point();
     }
-    idle_rows_ = static_cast<std::size_t>(std::count(idle_.begin(), idle_.end(), true));
+    return made;
   }
 
+  std::shared_ptr<const contents> kept_;
   std::size_t rows_ = 0;
-  std::array<std::vector<double>, column_count> columns_;
-  std::vector<request> requests_;
-  std::vector<std::size_t> offsets_{0};
-  std::array<std::optional<group_column>, group_axes> groups_;
-  std::array<std::vector<std::pair<std::string, std::string>>, group_axes> aliases_;
-  std::vector<double> step_ids_;
-  std::vector<std::int64_t> start_ns_;
-  std::vector<deployment_type> deployments_;
-  std::vector<std::size_t> deployment_index_;
-  std::vector<deployment_run> runs_;
-  std::vector<std::size_t> lines_;
-  std::vector<bool> idle_;
-  std::size_t idle_rows_ = 0;
+  std::array<const double*, column_count + 1> at_{};  // into kept_ and derived_
   std::size_t target_ = first_target();
-  std::string source_;
+  std::shared_ptr<const derived> derived_;
   std::vector<std::string> notes_;
 };
 
@@ -282,19 +357,19 @@ template <dataset_schema Schema> class dataset_builder {
 
   explicit dataset_builder(std::string source, bad_row_callback on_bad_row = {})
       : on_bad_row_(std::move(on_bad_row)) {
-    data_.source_ = std::move(source);
+    data_.source = std::move(source);
   }
 
   std::size_t add_deployment(deployment_type deployment) {
-    data_.deployments_.push_back(std::move(deployment));
-    return data_.deployments_.size() - 1;
+    data_.deployments.push_back(std::move(deployment));
+    return data_.deployments.size() - 1;
   }
   /// Two labels of an axis that are one group: splits that hold groups out see them together.
   void alias(group axis, std::string alias, std::string canonical) {
-    data_.aliases_[static_cast<std::size_t>(axis)].emplace_back(std::move(alias), std::move(canonical));
+    data_.aliases[static_cast<std::size_t>(axis)].emplace_back(std::move(alias), std::move(canonical));
   }
-  void note(std::string text) { data_.notes_.push_back(std::move(text)); }
-  std::size_t rows() const { return data_.rows_; }
+  void note(std::string text) { notes_.push_back(std::move(text)); }
+  std::size_t rows() const { return data_.rows; }
   std::size_t refused() const { return refused_; }
 
   dataset_builder& begin_row(std::size_t deployment, std::size_t line = 0) {
@@ -353,17 +428,17 @@ template <dataset_schema Schema> class dataset_builder {
   dataset<Schema> finish() {
     derive_step_interval();
     select_target();
-    for (auto& column : data_.columns_) column.resize(data_.rows_ + pack_width);
+    for (auto& column : data_.columns) column.resize(data_.rows + pack_width);
     for (std::size_t axis = 0; axis < group_axes; ++axis) {
-      if (data_.groups_[axis] && !data_.aliases_[axis].empty()) {
-        data_.groups_[axis] = data_.groups_[axis]->merged(data_.aliases_[axis]);
+      if (data_.groups[axis] && !data_.aliases[axis].empty()) {
+        data_.groups[axis] = data_.groups[axis]->merged(data_.aliases[axis]);
       }
     }
     if (refused_ > 0) {
-      data_.notes_.push_back(std::to_string(refused_) + " rows were refused and are not in the data");
+      notes_.push_back(std::to_string(refused_) + " rows were refused and are not in the data");
     }
     data_.finish();
-    return std::move(data_);
+    return dataset<Schema>(std::move(data_), target_, std::move(notes_));
   }
 
  private:
@@ -373,14 +448,14 @@ template <dataset_schema Schema> class dataset_builder {
 
   void derive_step_interval() {
     if constexpr (Schema::targets::template has<step_interval_t> && detail::partial_targets<Schema>) {
-      auto& column = data_.columns_[columns_type::template index_of<step_interval_t>()];
+      auto& column = data_.columns[columns_type::template index_of<step_interval_t>()];
       const bool given = std::any_of(column.begin(), column.end(), [](double v) { return !std::isnan(v); });
-      if (given || data_.step_ids_.empty() || data_.start_ns_.empty()) return;
-      const auto& experiments = data_.groups_[static_cast<std::size_t>(group::experiment)];
-      column = step_intervals(data_.step_ids_, data_.start_ns_, experiments ? &*experiments : nullptr);
-      for (std::size_t row = 0; row < data_.rows_; ++row) {
+      if (given || data_.step_ids.empty() || data_.start_ns.empty()) return;
+      const auto& experiments = data_.groups[static_cast<std::size_t>(group::experiment)];
+      column = step_intervals(data_.step_ids, data_.start_ns, experiments ? &*experiments : nullptr);
+      for (std::size_t row = 0; row < data_.rows; ++row) {
         if (column[row] <= 0.0) {
-          line_ = data_.lines_[row];
+          line_ = data_.lines[row];
           refuse("step_interval is not positive: the next step starts no later");
         }
       }
@@ -391,16 +466,16 @@ template <dataset_schema Schema> class dataset_builder {
     bool found = false;
     Schema::targets::each([&]<class Leaf>() {
       constexpr std::size_t index = columns_type::template index_of<Leaf>();
-      const auto& column = data_.columns_[index];
+      const auto& column = data_.columns[index];
       if (!found && std::any_of(column.begin(), column.end(), [](double v) { return !std::isnan(v); })) {
-        data_.target_ = index;
+        target_ = index;
         found = true;
       }
     });
   }
 
   [[noreturn]] void refuse(const std::string& what) const {
-    throw dataset_error(data_.source_ + (line_ > 0 ? ":" + std::to_string(line_) : std::string()) + ": " + what);
+    throw dataset_error(data_.source + (line_ > 0 ? ":" + std::to_string(line_) : std::string()) + ": " + what);
   }
   /// The shortest text that reads back as the value.
   static std::string text_of(double value) {
@@ -461,7 +536,7 @@ template <dataset_schema Schema> class dataset_builder {
     const listed_step step{list_};
     using run = detail::executor<plan<list_binding, typename Leaf::definition>>;
     typename run::slot_array slots{};
-    run::bind(slots.data(), data_.deployments_[deployment_]);
+    run::bind(slots.data(), data_.deployments[deployment_]);
     double computed = 0.0;
     run::step(slots.data(), step, [&](auto, double v) { computed = v; });
     check_against_lists(Leaf::name, value, computed);
@@ -488,7 +563,7 @@ template <dataset_schema Schema> class dataset_builder {
   }
 
   void check_row() {
-    if (deployment_ >= data_.deployments_.size()) refuse("the row names no deployment");
+    if (deployment_ >= data_.deployments.size()) refuse("the row names no deployment");
     for (const request& one : list_) {
       const auto whole = [&](const char* field, double value) {
         if (!std::isfinite(value) || value < 0.0 || value != std::floor(value)) {
@@ -515,17 +590,17 @@ template <dataset_schema Schema> class dataset_builder {
       refuse("prefill_tokens = " + text_of(prefilling) + " but prefill_requests = " + text_of(prefills));
     }
     for (std::size_t axis = 0; axis < group_axes; ++axis) {
-      if (data_.rows_ > 0 && labels_[axis].has_value() != data_.groups_[axis].has_value()) {
+      if (data_.rows > 0 && labels_[axis].has_value() != data_.groups[axis].has_value()) {
         refuse("label '" + std::string(name_of(static_cast<group>(axis))) + "' is given on some rows only");
       }
       if (labels_[axis] && labels_[axis]->empty()) {
         refuse("label '" + std::string(name_of(static_cast<group>(axis))) + "' is empty");
       }
     }
-    if (data_.rows_ > 0 && step_id_.has_value() == data_.step_ids_.empty()) {
+    if (data_.rows > 0 && step_id_.has_value() == data_.step_ids.empty()) {
       refuse("step_id is given on some rows only");
     }
-    if (data_.rows_ > 0 && start_ns_.has_value() == data_.start_ns_.empty()) {
+    if (data_.rows > 0 && start_ns_.has_value() == data_.start_ns.empty()) {
       refuse("the start time is given on some rows only");
     }
     if (step_id_) {
@@ -542,29 +617,31 @@ template <dataset_schema Schema> class dataset_builder {
   }
 
   void keep_row() {
-    for (std::size_t c = 0; c < columns_type::size; ++c) data_.columns_[c].push_back(values_[c]);
+    for (std::size_t c = 0; c < columns_type::size; ++c) data_.columns[c].push_back(values_[c]);
     if constexpr (Schema::lists_requests) {
-      data_.requests_.insert(data_.requests_.end(), list_.begin(), list_.end());
-      data_.offsets_.push_back(data_.requests_.size());
+      data_.requests.insert(data_.requests.end(), list_.begin(), list_.end());
+      data_.offsets.push_back(data_.requests.size());
     }
     for (std::size_t axis = 0; axis < group_axes; ++axis) {
       if (!labels_[axis]) continue;
-      if (!data_.groups_[axis]) data_.groups_[axis].emplace();
-      data_.groups_[axis]->push_back(*labels_[axis]);
+      if (!data_.groups[axis]) data_.groups[axis].emplace();
+      data_.groups[axis]->push_back(*labels_[axis]);
     }
-    if (step_id_) data_.step_ids_.push_back(*step_id_);
-    if (start_ns_) data_.start_ns_.push_back(*start_ns_);
-    data_.deployment_index_.push_back(deployment_);
-    data_.lines_.push_back(line_);
+    if (step_id_) data_.step_ids.push_back(*step_id_);
+    if (start_ns_) data_.start_ns.push_back(*start_ns_);
+    data_.deployment_index.push_back(deployment_);
+    data_.lines.push_back(line_);
     if constexpr (Schema::lists_requests) {
-      data_.idle_.push_back(list_.empty());  // each request has a token
+      data_.idle.push_back(list_.empty());  // each request has a token
     } else {
-      data_.idle_.push_back(value_of<prefill_tokens_t>() + value_of<decode_tokens_t>() == 0.0);
+      data_.idle.push_back(value_of<prefill_tokens_t>() + value_of<decode_tokens_t>() == 0.0);
     }
-    ++data_.rows_;
+    ++data_.rows;
   }
 
-  dataset<Schema> data_;
+  typename dataset<Schema>::contents data_;
+  std::size_t target_ = dataset<Schema>::first_target();
+  std::vector<std::string> notes_;
   bad_row_callback on_bad_row_;
   std::size_t refused_ = 0;
   std::array<double, columns_type::size> values_{};
