@@ -21,6 +21,7 @@ struct step_shape {
   double decodes = 0.0;        ///< decode requests
   double kv_length = 0.0;      ///< mean over them, the new token included
   bool elementwise = true;     ///< does the time count the elementwise kernels?
+  bool in_waves = false;       ///< do the products come from a library whose time moves in waves of tiles?
 };
 
 /// The length of each of `prompts` prompts of one length, without past KV, that have this many query–key pairs together: a
