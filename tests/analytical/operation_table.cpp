@@ -105,14 +105,27 @@ TEST(OperationTable, BeyondALineTheNeighbouringLinesAreContinuedAndThenInterpola
   EXPECT_DOUBLE_EQ(table.seconds(gqa, {64, 32}), table.seconds(gqa, {16, 32}) * bytes(64, 32) / bytes(16, 32));
 }
 
-TEST(OperationTable, AnUnmeasuredShapeIsScaledFromTheOneOfNearestWork) {
-  const std::array<double, 3> half{16, 2048, 4096}, wide{16, 65536, 4096}, asked{16, 3072, 4096};
-  const std::vector<products::point> points{
-      {half, {1}, 7e-6}, {half, {16}, 7e-6}, {wide, {1}, 9e-5}, {wide, {16}, 9e-5}};
-  const products table(points, h100, beyond_measured::roofline_scaled);
-  const auto bytes = [](double n) { return 2.0 * (4096 + 4096 * n + n); };
-  EXPECT_DOUBLE_EQ(table.seconds(asked, {1}), 7e-6 * bytes(3072) / bytes(2048));
+TEST(OperationTable, AnUnmeasuredShapeTakesTheEfficienciesOfTheTwoOfNearestWork) {
+  const std::array<double, 3> half{16, 2048, 4096}, twice{16, 8192, 4096}, far{16, 65536, 4096},
+      asked{16, 3072, 4096};
+  const auto memory = [](double n) { return 2.0 * (4096 + 4096 * n + n); };
+  const auto efficiency_of = [&](double n, double time) { return time / (memory(n) / 3.35e12); };
+  const auto apart = [&](double n) {
+    return std::pow(std::log(3072 / n), 2) + std::pow(std::log(memory(3072) / memory(n)), 2);
+  };
+  const products table(std::vector<products::point>{{half, {1}, 7e-6}, {twice, {1}, 3e-5}, {far, {1}, 1e-3}}, h100,
+                       beyond_measured::roofline_scaled);
+  const double near = 1.0 / apart(2048), other = 1.0 / apart(8192);
+  const double efficiency = std::exp(
+      (near * std::log(efficiency_of(2048, 7e-6)) + other * std::log(efficiency_of(8192, 3e-5))) / (near + other));
+  EXPECT_NEAR(table.seconds(asked, {1}), efficiency * memory(3072) / 3.35e12, 1e-18);
   EXPECT_TRUE(std::isnan(table.seconds({8, 3072, 4096}, {1}))) << "no shape of another number format stands in";
+}
+
+TEST(OperationTable, OneMeasuredShapeStandsInAlone) {
+  const products table = three_points(beyond_measured::roofline_scaled);
+  const double ratio = (4096 + 4096.0 * 2048 + 2048) / (4096 + 4096.0 * 4096 + 4096);
+  EXPECT_DOUBLE_EQ(table.seconds({16, 2048, 4096}, {1}), 10e-6 * ratio);
 }
 
 TEST(OperationTable, RefusesATimeThatIsNotPositiveNamingThePoint) {

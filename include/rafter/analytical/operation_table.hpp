@@ -40,9 +40,10 @@ template <class Operation> struct operation_point {
 /// on each side, that reach it.
 ///
 /// Beyond a shape's points `roofline_scaled` takes, on each neighbouring line, its nearest end × the ratio of the
-/// roofline times, and beyond the outermost line that line × the ratio. For a shape that was not measured it takes the measured
-/// shape of equal `exact` members whose work is nearest (smallest Σ log² of the ratios of FLOP, of memory bytes and of link
-/// bytes, at the coordinates asked for; of equals the first), × the ratio of the two shapes' roofline times there.
+/// roofline times, and beyond the outermost line that line × the ratio. For a shape that was not measured it takes
+/// the two measured shapes of equal `exact` members whose work is nearest (smallest d = Σ log² of the ratios of FLOP,
+/// of memory bytes and of link bytes, at the coordinates asked for; of equals the first), and multiplies the shape's own
+/// roofline time by the geometric mean of their times over theirs, each weighing 1/d.
 ///
 /// Looking up does not allocate or throw, and may be done from several threads.
 template <class Operation> class operation_table {
@@ -91,9 +92,12 @@ template <class Operation> class operation_table {
     const std::size_t own = index_of(shape);
     if (own != shapes_.size()) return in_shape(own, at);
     if (beyond_ == beyond_measured::refuse) return detail::not_a_number;
-    const std::size_t nearest = nearest_shape(shape, at);
-    if (nearest == shapes_.size()) return detail::not_a_number;
-    return in_shape(nearest, at) * (roofline(shape, at) / roofline(shapes_[nearest], at));
+    const auto [first, second] = nearest_shapes(shape, at);
+    if (first.shape == shapes_.size()) return detail::not_a_number;
+    const double one = over_roofline(first.shape, at);
+    if (second.shape == shapes_.size() || first.away == 0.0) return one * roofline(shape, at);
+    return between(one, over_roofline(second.shape, at), first.away / (first.away + second.away)) *
+           roofline(shape, at);
   }
 
   /// "matrix product (bits 16, n 8192, k 4096) at tokens 12", for errors.
@@ -156,21 +160,30 @@ template <class Operation> class operation_table {
     return roofline_seconds(Operation::work(shape, at), device_);
   }
 
-  std::size_t nearest_shape(const shape_type& shape, const coordinates_type& at) const {
+  struct neighbour {
+    std::size_t shape;
+    double away = detail::infinity;
+  };
+  std::pair<neighbour, neighbour> nearest_shapes(const shape_type& shape, const coordinates_type& at) const {
     const operation_work wanted = Operation::work(shape, at);
-    std::size_t nearest = shapes_.size();
-    double least = detail::infinity;
+    neighbour first{shapes_.size()}, second{shapes_.size()};
     for (std::size_t i = 0; i < shapes_.size(); ++i) {
       if (!std::equal(shape.begin(), shape.begin() + Operation::exact, shapes_[i].begin())) continue;
       const operation_work has = Operation::work(shapes_[i], at);
       const double away = apart(wanted.flops, has.flops) + apart(wanted.memory_bytes, has.memory_bytes) +
                           apart(wanted.link_bytes, has.link_bytes);
-      if (away < least) {
-        least = away;
-        nearest = i;
+      if (away < first.away) {
+        second = first;
+        first = {i, away};
+      } else if (away < second.away) {
+        second = {i, away};
       }
     }
-    return nearest;
+    return {first, second};
+  }
+  /// How many times its roofline time a measured shape takes.
+  double over_roofline(std::size_t index, const coordinates_type& at) const {
+    return in_shape(index, at) / roofline(shapes_[index], at);
   }
   static double apart(double a, double b) {
     if (a == b) return 0.0;

@@ -406,7 +406,7 @@ class per_op_fitted_predictor {
 
 /// The same from steps that were split into parts (gemm, prefill attention, decode attention, other): each part of a
 /// training step, over the layers, is a measured point of its operation; repeated ones count as their median. A shape that
-/// training saw is interpolated, another takes the seen shape of nearest work × the ratio of the roofline times, and
+/// training saw is interpolated, another is scaled by the roofline from the two seen shapes of nearest work (operation_table), and
 /// a device that training did not see is scaled by waves. No overhead: such steps are sums of kernels.
 struct per_op_fitted {
   static std::string name() {
