@@ -256,6 +256,10 @@ template <class Operation> class operation_table {
   std::vector<place> ends_;  // all points
 };
 
+template <class Operation, class... Rest>
+operation_table(std::span<const operation_point<Operation>>, accelerator_record, Rest...)
+    -> operation_table<Operation>;
+
 /// Measured calls of all operations of a step.
 struct operation_points {
   std::vector<operation_point<operations::matrix_product>> products;
