@@ -9,10 +9,13 @@ namespace {
 struct per_op : rafter::per_op<measured_operations> {
   static constexpr std::string_view label = "per_op";
 };
+struct per_op_factor : rafter::per_op<measured_operations, rafter::per_op_options{.factor = true}> {
+  static constexpr std::string_view label = "per_op_factor";
+};
 }  // namespace
 
 entry_list<rafter::blis_schema> operations_on_blis_steps() {
-  return entries_of<rafter::blis_schema>(std::tuple<entry<per_op>>{});
+  return entries_of<rafter::blis_schema>(std::tuple<entry<per_op>, entry<per_op_factor>>{});
 }
 
 }  // namespace study

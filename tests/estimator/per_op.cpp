@@ -99,6 +99,22 @@ TEST(PerOp, TheOverheadIsRecoveredAndNeverNegative) {
   EXPECT_EQ(none.overhead_per_request(), 0.0);
 }
 
+TEST(PerOp, AFactorOnTheOperationsIsRecoveredBesideTheOverhead) {
+  std::string rows;
+  for (int decodes = 1; decodes <= 8; ++decodes) {
+    for (const int kv : {16, 1024}) {
+      const double kernels = (products_of_8b + 32 * 2e-9 * decodes * kv) * 1e6;
+      rows += step(0, 0, decodes, kv, 0.8 * kernels + 500 + 20 * decodes, 0, 0);
+    }
+  }
+  const auto data = steps(rows);
+  const auto fitted = per_op<made_tables, per_op_options{.factor = true}>::fit(data, row_set::all(16));
+  EXPECT_NEAR(fitted.factor(), 0.8, 1e-5);
+  EXPECT_NEAR(fitted.overhead_per_step(), 500e-6, 1e-7);
+  EXPECT_NEAR(fitted.overhead_per_request(), 20e-6, 1e-8);
+  EXPECT_EQ(fitted.summary().parameters, 3U);
+}
+
 TEST(PerOp, AnErrorNamesTheRowAndTheOperationThatIsNotMeasured) {
   const auto data = steps(step(0, 0, 1, 64, 100, 0, 10) + step(0, 0, 9, 64, 100, 0, 10));
   const std::string text = message_of([&] { per_op<made_tables>::fit(data, row_set::all(2)); });
@@ -122,8 +138,12 @@ TEST(PerOp, AnotherDeviceIsScaledByWavesOrRefused) {
   const auto data = steps(step(0, 0, 1, 64, 100, 0, 10, "a100"));
   std::vector<double> out(1);
   sums::fit(data, row_set::all(1)).predict(data, row_set::all(1), std::span<double>(out));
-  EXPECT_GT(out[0], products_of_8b * 3.35 / 2.039 * 0.99);  // decode: bound by memory
-  EXPECT_LT(out[0], products_of_8b * 989.4 / 312);
+  const auto from = record_of<h100_sxm>(), to = data.deployment(0).hardware;
+  double layer = scaled_to_device(2e-9 * 64, operations::decode_attention::work({16, 32, 8, 128}, {1, 64}), from, to);
+  for (const auto& [n, k] : {std::pair(6144.0, 4096.0), {4096.0, 4096.0}, {28672.0, 4096.0}, {4096.0, 14336.0}}) {
+    layer += scaled_to_device(n * k / 1e12, operations::matrix_product::work({16, n, k}, {1}), from, to);
+  }
+  EXPECT_NEAR(out[0], 32 * layer, 1e-12 * out[0]);
   using strict = per_op<made_tables, per_op_options{.overhead = false, .scale_devices = false}>;
   const auto refusing = strict::fit(data, row_set::all(1));
   EXPECT_THROW(refusing.predict(data, row_set::all(1), std::span<double>(out)), fit_error);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <string_view>
@@ -19,6 +20,7 @@ struct operation_work {
   double memory_bytes = 0.0;  ///< each operand once
   double link_bytes = 0.0;    ///< sent to other GPUs by one rank
   precision format = precision::bf16;
+  double blocks = 0.0;  ///< thread blocks of the usual tiling (128 rows or columns); 0: many
 };
 
 /// Roofline time of it on a device: the longest of compute at the peak, memory, and link at half its bandwidth (which is
@@ -39,6 +41,9 @@ inline double roofline_seconds(const operation_work& work, const accelerator_rec
 /// peak) or 8.
 namespace operations {
 
+/// Tiles of 128 that cover so many rows, at least one.
+inline double tiles(double rows) { return std::max(std::ceil(rows / 128.0), 1.0); }
+
 constexpr precision format_of(double bits) { return bits == 8.0 ? precision::fp8 : precision::bf16; }
 
 /// C[tokens,n] = A[tokens,k]·B[k,n]; C in 16 bits.
@@ -47,10 +52,10 @@ struct matrix_product {
   static constexpr std::array<std::string_view, 3> shape_names{"bits", "n", "k"};
   static constexpr std::array<std::string_view, 1> coordinate_names{"tokens"};
   static constexpr std::size_t exact = 1;
-  static constexpr operation_work work(const std::array<double, 3>& shape, const std::array<double, 1>& at) {
+  static operation_work work(const std::array<double, 3>& shape, const std::array<double, 1>& at) {
     const auto [bits, n, k] = shape;
     const double m = at[0];
-    return {2.0 * m * n * k, bits / 8.0 * (m * k + k * n) + 2.0 * m * n, 0.0, format_of(bits)};
+    return {2.0 * m * n * k, bits / 8.0 * (m * k + k * n) + 2.0 * m * n, 0.0, format_of(bits), tiles(m) * tiles(n)};
   }
 };
 
@@ -60,12 +65,12 @@ struct prompt_attention {
   static constexpr std::array<std::string_view, 4> shape_names{"kv_bits", "heads", "kv_heads", "head_dim"};
   static constexpr std::array<std::string_view, 2> coordinate_names{"requests", "tokens"};
   static constexpr std::size_t exact = 1;
-  static constexpr operation_work work(const std::array<double, 4>& shape, const std::array<double, 2>& at) {
+  static operation_work work(const std::array<double, 4>& shape, const std::array<double, 2>& at) {
     const auto [kv_bits, heads, kv_heads, head_dim] = shape;
     const auto [requests, n] = at;
     return {4.0 * requests * (n * (n + 1.0) / 2.0) * heads * head_dim,
             requests * n * (2.0 * heads * head_dim * 2.0 + 2.0 * kv_heads * head_dim * kv_bits / 8.0), 0.0,
-            precision::bf16};
+            precision::bf16, requests * heads * tiles(n)};
   }
 };
 
@@ -75,12 +80,12 @@ struct decode_attention {
   static constexpr std::array<std::string_view, 4> shape_names{"kv_bits", "heads", "kv_heads", "head_dim"};
   static constexpr std::array<std::string_view, 2> coordinate_names{"requests", "kv"};
   static constexpr std::size_t exact = 1;
-  static constexpr operation_work work(const std::array<double, 4>& shape, const std::array<double, 2>& at) {
+  static operation_work work(const std::array<double, 4>& shape, const std::array<double, 2>& at) {
     const auto [kv_bits, heads, kv_heads, head_dim] = shape;
     const auto [requests, kv] = at;
     return {4.0 * requests * kv * heads * head_dim,
             requests * (2.0 * kv * kv_heads * head_dim * kv_bits / 8.0 + 2.0 * heads * head_dim * 2.0), 0.0,
-            precision::bf16};
+            precision::bf16, requests * kv_heads};
   }
 };
 
@@ -92,13 +97,13 @@ struct expert_products {
                                                                "top_k", "experts", "experts_here"};
   static constexpr std::array<std::string_view, 1> coordinate_names{"tokens"};
   static constexpr std::size_t exact = 2;
-  static constexpr operation_work work(const std::array<double, 7>& shape, const std::array<double, 1>& at) {
+  static operation_work work(const std::array<double, 7>& shape, const std::array<double, 1>& at) {
     const auto [bits, routing, hidden, width, top_k, experts, experts_here] = shape;
     const double here = at[0] * top_k * experts_here / experts;  // (token, expert) pairs on this rank, spread evenly
     const double touched = std::min(experts_here, here);
     return {6.0 * here * hidden * width,
             bits / 8.0 * 3.0 * hidden * width * touched + 2.0 * here * (2.0 * hidden + 3.0 * width), 0.0,
-            format_of(bits)};
+            format_of(bits), touched * tiles(here / touched) * tiles(2.0 * width)};
   }
 };
 
@@ -108,7 +113,7 @@ struct all_reduce {
   static constexpr std::array<std::string_view, 1> shape_names{"ranks"};
   static constexpr std::array<std::string_view, 1> coordinate_names{"bytes"};
   static constexpr std::size_t exact = 0;
-  static constexpr operation_work work(const std::array<double, 1>& shape, const std::array<double, 1>& at) {
+  static operation_work work(const std::array<double, 1>& shape, const std::array<double, 1>& at) {
     return {0.0, 2.0 * at[0], 2.0 * (shape[0] - 1.0) / shape[0] * at[0], precision::bf16};
   }
 };
@@ -120,7 +125,7 @@ struct elementwise {
   static constexpr std::array<std::string_view, 5> shape_names{"hidden", "heads", "kv_heads", "head_dim", "width"};
   static constexpr std::array<std::string_view, 1> coordinate_names{"tokens"};
   static constexpr std::size_t exact = 0;
-  static constexpr operation_work work(const std::array<double, 5>& shape, const std::array<double, 1>& at) {
+  static operation_work work(const std::array<double, 5>& shape, const std::array<double, 1>& at) {
     const auto [hidden, heads, kv_heads, head_dim, width] = shape;
     return {0.0, 2.0 * at[0] * (7.0 * hidden + 2.0 * (heads + kv_heads) * head_dim + 3.0 * width), 0.0,
             precision::bf16};
@@ -136,15 +141,17 @@ struct layer_products {
                                                                "width",   "top_k",  "experts", "shared"};
   static constexpr std::array<std::string_view, 1> coordinate_names{"tokens"};
   static constexpr std::size_t exact = 1;
-  static constexpr operation_work work(const std::array<double, 9>& shape, const std::array<double, 1>& at) {
+  static operation_work work(const std::array<double, 9>& shape, const std::array<double, 1>& at) {
     const auto [library, d, heads, kv_heads, head_dim, width, top_k, experts, shared] = shape;
     const double m = at[0];
     const double attention = d * (2.0 * heads + 2.0 * kv_heads) * head_dim + 3.0 * d * shared;
     const double touched = std::min(experts, m * top_k);
+    const double across =  // mean over QKV, O, gate and up, down
+        (tiles((heads + 2.0 * kv_heads) * head_dim) + 2.0 * tiles(d) + tiles(2.0 * width)) / 4.0;
     return {2.0 * m * (attention + 3.0 * d * width * top_k),
             2.0 * (attention + 3.0 * d * width * touched) +
                 2.0 * m * (4.0 * d + 2.0 * (heads + kv_heads) * head_dim + 3.0 * width * top_k + 3.0 * shared),
-            0.0, precision::bf16};
+            0.0, precision::bf16, tiles(m) * across};
   }
 };
 

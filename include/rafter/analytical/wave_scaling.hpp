@@ -59,7 +59,8 @@ inline double scaled_by_waves(double time, const wave_device& from, const wave_d
   return time * (std::ceil(blocks / to.wave) / std::ceil(blocks / from.wave)) * share * rate;
 }
 
-/// An operation's time on another device, equation 2 with γ from its arithmetic intensity. Traffic between GPUs scales with
+/// An operation's time on another device with γ from its arithmetic intensity: equation 1 where its blocks are known, else
+/// equation 2. Traffic between GPUs scales with
 /// the link's bandwidth alone. Not a number where a figure of a device is not known.
 inline double scaled_to_device(double time, const operation_work& work, const accelerator_record& from,
                                const accelerator_record& to) {
@@ -68,7 +69,9 @@ inline double scaled_to_device(double time, const operation_work& work, const ac
     return linked ? time * (from.link_bandwidth.value / to.link_bandwidth.value) : detail::not_a_number;
   }
   const wave_device origin = wave_device_of(from, work.format), destination = wave_device_of(to, work.format);
-  return scaled_by_waves(time, origin, destination, memory_boundedness(work.flops / work.memory_bytes, destination));
+  const double gamma = memory_boundedness(work.flops / work.memory_bytes, destination);
+  return work.blocks > 0.0 ? scaled_by_waves(time, origin, destination, gamma, work.blocks)
+                           : scaled_by_waves(time, origin, destination, gamma);
 }
 
 /// The ratio of the roofline times instead: what compute and bandwidth alone say.

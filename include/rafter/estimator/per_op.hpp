@@ -28,6 +28,7 @@ namespace rafter {
 /// What a per-operation model is made of.
 struct per_op_options {
   bool overhead = true;       ///< fits a time per step and one per request, both >= 0, to what the operations leave
+  bool factor = false;        ///< fits, with the overhead, one factor >= 0 on the operations' sum
   bool all_reduce = true;     ///< counts two all-reduces per layer where tp > 1
   bool elementwise = true;    ///< counts them where the step's time does and the table is not empty
   bool scale_devices = true;  ///< other devices than the tables' by wave scaling; else they are refused
@@ -110,27 +111,31 @@ template <class Schema> std::string place_of(const dataset<Schema>& data, std::s
   return data.source() + (line > 0 ? ":" + std::to_string(line) : ", row " + std::to_string(row + 1));
 }
 
-/// A time per step and one per request.
+/// What is fitted beside the operations.
 struct step_overhead {
   double per_step = 0.0;     ///< [s]
   double per_request = 0.0;  ///< [s]
-  double of(const step_shape& step) const { return per_step + per_request * (step.prompts + step.decodes); }
+  double factor = 1.0;       ///< on the operations
+  double total(double operations, const step_shape& step) const {
+    return factor * operations + per_step + per_request * (step.prompts + step.decodes);
+  }
 };
 
-/// The overhead >= 0 that makes the squared relative errors of operations + overhead smallest.
-inline step_overhead fit_overhead(const std::vector<double>& requests, const std::vector<double>& left,
-                                  const std::vector<double>& target) {
-  const std::size_t rows = left.size();
-  std::vector<double> x(2 * rows), y(rows);
+/// The overhead >= 0, and the factor >= 0 if there is one, that make the squared relative errors smallest.
+inline step_overhead fit_overhead(const std::vector<double>& requests, const std::vector<double>& operations,
+                                  const std::vector<double>& target, bool with_factor) {
+  const std::size_t rows = target.size(), columns = with_factor ? 3 : 2;
+  std::vector<double> x(columns * rows), y(rows);
   for (std::size_t i = 0; i < rows; ++i) {
     x[i] = 1.0 / target[i];
     x[rows + i] = requests[i] / target[i];
-    y[i] = left[i] / target[i];
+    if (with_factor) x[2 * rows + i] = operations[i] / target[i];
+    y[i] = with_factor ? 1.0 : 1.0 - operations[i] / target[i];
   }
-  const array_design design(rows, 2, x.data(), y.data());
+  const array_design design(rows, columns, x.data(), y.data());
   const linear_solution solved =
       non_negative_least_squares{.intercept = false}.solve(normal_equations::of(design), &design);
-  return {solved.coefficients[0], solved.coefficients[1]};
+  return {solved.coefficients[0], solved.coefficients[1], with_factor ? solved.coefficients[2] : 1.0};
 }
 inline std::string microseconds_text(double time) { return number_text(std::round(time * 1e9) / 1e3) + " us"; }
 
@@ -144,14 +149,17 @@ template <class Tables, per_op_options Options> class per_op_predictor {
   /// Fitted, or 0 [s].
   double overhead_per_step() const { return overhead_.per_step; }
   double overhead_per_request() const { return overhead_.per_request; }
+  /// On the operations: fitted, or 1.
+  double factor() const { return overhead_.factor; }
 
   fit_summary summary() const {
-    const std::size_t parameters = Options.overhead ? 2 : 0;
+    const std::size_t parameters = Options.factor ? 3 : Options.overhead ? 2 : 0;
     std::string status = "tables of " + tables_->device.name;
-    if (Options.overhead) {
+    if (Options.overhead || Options.factor) {
       status += "; overhead " + detail::microseconds_text(overhead_.per_step) + " a step, " +
                 detail::microseconds_text(overhead_.per_request) + " a request";
     }
+    if (Options.factor) status += ", operations * " + detail::number_text(std::round(overhead_.factor * 1e4) / 1e4);
     if (Options.elementwise && tables_->elementwise.empty()) status += "; no elementwise kernels measured";
     return {.rows = rows_, .parameters = parameters, .identifiable = parameters, .status = std::move(status)};
   }
@@ -161,14 +169,14 @@ template <class Tables, per_op_options Options> class per_op_predictor {
   void predict(const dataset<Schema>& data, const row_set& rows, std::span<double> out) const {
     std::size_t at = 0;
     detail::for_each_step(data, rows, [&](std::size_t row, const step_shape& step, const deployment& runs) {
-      out[at++] = operations_of(data, row, step, runs) + overhead_.of(step);
+      out[at++] = overhead_.total(operations_of(data, row, step, runs), step);
     });
   }
   /// Not a number where the tables have nothing to say. Does not allocate.
   template <class Record> seconds predict(const Record& record, const deployment& runs) const {
     using inputs = detail::step_inputs<detail::record_binding<deployment, Record>>;
     const step_shape step = inputs::shape_of(inputs::set::evaluate(record, runs));
-    return seconds{step_operations(*tables_, runs, step, choice).sum() + overhead_.of(step)};
+    return seconds{overhead_.total(step_operations(*tables_, runs, step, choice).sum(), step)};
   }
   /// The parts of one step of a dataset. @throws fit_error as `predict`
   template <class Schema> operation_times parts(const dataset<Schema>& data, std::size_t row) const {
@@ -179,16 +187,16 @@ template <class Tables, per_op_options Options> class per_op_predictor {
     return found;
   }
 
-  /// Learns the overhead.
+  /// Learns the overhead, and the factor if there is one.
   template <class Schema> void fit(const dataset<Schema>& data, const row_set& rows) {
     const auto target = data.target();
-    std::vector<double> requests, left, times;
+    std::vector<double> requests, operations, times;
     detail::for_each_step(data, rows, [&](std::size_t row, const step_shape& step, const deployment& runs) {
       requests.push_back(step.prompts + step.decodes);
-      left.push_back(target[row] - operations_of(data, row, step, runs));
+      operations.push_back(operations_of(data, row, step, runs));
       times.push_back(target[row]);
     });
-    overhead_ = detail::fit_overhead(requests, left, times);
+    overhead_ = detail::fit_overhead(requests, operations, times, Options.factor);
   }
 
  private:
@@ -229,7 +237,9 @@ template <class Tables, per_op_options Options> class per_op_predictor {
 template <class Tables, per_op_options Options = {}> struct per_op {
   static std::string name() {
     return "operations measured one by one (" + std::string(Tables::name) + ")" +
-           (Options.overhead ? " and a fitted overhead >= 0 per step and request" : "");
+           (Options.factor     ? " times a fitted factor, and a fitted overhead >= 0 per step and request"
+            : Options.overhead ? " and a fitted overhead >= 0 per step and request"
+                               : "");
   }
   static constexpr std::string_view reads_identity(group) { return {}; }
   static constexpr bool fitted_per(group) { return false; }
@@ -243,7 +253,7 @@ template <class Tables, per_op_options Options = {}> struct per_op {
   static per_op_predictor<Tables, Options> fit(const dataset<Schema>& data, const row_set& rows) {
     if (rows.empty()) throw fit_error("no rows to fit on");
     per_op_predictor<Tables, Options> fitted(tables(), rows.size());
-    if constexpr (Options.overhead) fitted.fit(data, rows);
+    if constexpr (Options.overhead || Options.factor) fitted.fit(data, rows);
     return fitted;
   }
 
