@@ -1,8 +1,7 @@
 // Kernel times of one device from those of another: wave scaling against plainer rules. SPDX-License-Identifier: Apache-2.0
-//   20_scale_to_other_hardware             measured kernels from $RAFTER_DATA (a folder); without: a few made-up ones
+//   20_scale_to_other_hardware [folder of the external data]     without: a few made-up kernels
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
 #include "rafter/analytical/wave_scaling.hpp"
@@ -10,16 +9,12 @@
 #include "rafter/io/kernel_tables.hpp"
 
 using namespace rafter;
-using rule = double (*)(double, const operation_work&, const accelerator_record&, const accelerator_record&);
+using product_points = std::vector<operation_point<operations::matrix_product>>;
+using rule = double (*)(double, operation_work, const accelerator_record&, const accelerator_record&);
 
-double many_waves(double time, const operation_work& work, const accelerator_record& from,
-                  const accelerator_record& to) {
-  operation_work uncounted = work;
-  uncounted.blocks = 0.0;
-  return scaled_to_device(time, uncounted, from, to);
-}
-double unscaled(double time, const operation_work&, const accelerator_record&, const accelerator_record&) {
-  return time;
+double many_waves(double time, operation_work work, const accelerator_record& from, const accelerator_record& to) {
+  work.blocks = 0.0;  // not counted
+  return scaled_to_device(time, work, from, to);
 }
 
 /// Predicts the kernels of `to` that `from` measured too, by each rule; prints the absolute percentage errors.
@@ -27,10 +22,12 @@ template <class Operation>
 void compare(const char* name, const std::vector<operation_point<Operation>>& from, const accelerator_record& origin,
              const std::vector<operation_point<Operation>>& to, const accelerator_record& destination) {
   const operation_table<Operation> known(from, origin);
-  const std::pair<const char*, rule> rules[] = {{"waves counted", scaled_to_device},
-                                                {"many waves", many_waves},
-                                                {"roofline ratio", scaled_by_roofline},
-                                                {"no scaling", unscaled}};
+  const std::pair<const char*, rule> rules[] = {
+      {"waves counted", [](double time, auto work, auto& a, auto& b) { return scaled_to_device(time, work, a, b); }},
+      {"many waves", many_waves},
+      {"roofline ratio",
+       [](double time, auto work, auto& a, auto& b) { return scaled_by_roofline(time, work, a, b); }},
+      {"no scaling", [](double time, auto, auto&, auto&) { return time; }}};
   for (const auto& [title, scale] : rules) {
     std::vector<double> errors;
     double sum = 0.0;
@@ -48,8 +45,8 @@ void compare(const char* name, const std::vector<operation_point<Operation>>& fr
   }
 }
 
-std::vector<operation_point<operations::matrix_product>> products_of(const std::filesystem::path& folder) {
-  std::vector<operation_point<operations::matrix_product>> points;
+product_points products_of(const std::filesystem::path& folder) {
+  product_points points;
   for (const char* model : {"Llama-2-7b-hf", "CodeLlama-34b-Instruct-hf", "internlm-20b", "phi-2"}) {
     const auto more = points_of(read_vidur_gemms((folder / model / "mlp.csv").string()));
     points.insert(points.end(), more.begin(), more.end());
@@ -57,21 +54,19 @@ std::vector<operation_point<operations::matrix_product>> products_of(const std::
   return points;
 }
 
-int main() {
+int main(int count, char** argument) {
   const auto h100 = record_of<h100_sxm>(), h200 = record_of<h200_sxm>(), a100 = record_of<a100_sxm_80gb>();
-  const char* const set = std::getenv("RAFTER_DATA");
-  const std::filesystem::path data = set != nullptr ? set : "../shared/data";
-  std::printf("%-30s %-15s %8s %10s %10s\n", "kernels", "rule", "points", "median %", "mean %");
+  const std::filesystem::path data = count == 2 ? argument[1] : "";
+  std::puts("kernels                        rule              points   median %     mean %");
   if (!std::filesystem::exists(data / "aiconfigurator" / "h200_sxm")) {
-    std::vector<operation_point<operations::matrix_product>> made[2];  // 80 % of the roofline, and 4 us to start
+    product_points made[2];  // 80 % of the roofline, and 4 us to start
     for (double m = 1.0; m <= 8192.0; m *= 2.0) {
       const std::array<double, 3> shape{16, 8192, 4096};
       const operation_work work = operations::matrix_product::work(shape, {m});
-      made[0].push_back({shape, {m}, 4e-6 + roofline_seconds(work, h100) / 0.8});
-      made[1].push_back({shape, {m}, 4e-6 + roofline_seconds(work, h200) / 0.8});
+      for (int i : {0, 1}) made[i].push_back({shape, {m}, 4e-6 + roofline_seconds(work, i == 0 ? h100 : h200) / 0.8});
     }
     compare("products, made up, H100-H200", made[0], h100, made[1], h200);
-    std::puts("(no measured kernels: set RAFTER_DATA)");
+    std::puts("(no measured kernels: name the folder of the external data)");
     return 0;
   }
   const operation_points old = read_aiconfigurator_folder(data / "aiconfigurator" / "h100_sxm");
@@ -79,7 +74,6 @@ int main() {
   compare("products, H100-H200", old.products, h100, fresh.products, h200);
   compare("prefill attention, H100-H200", old.prompt_attention, h100, fresh.prompt_attention, h200);
   compare("decode attention, H100-H200", old.decode_attention, h100, fresh.decode_attention, h200);
-  compare("experts, H100-H200", old.experts, h100, fresh.experts, h200);
   compare("products of vidur, H100-A100", products_of(data / "vidur" / "h100"), h100,
           products_of(data / "vidur" / "a100"), a100);
 }

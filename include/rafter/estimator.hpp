@@ -9,4 +9,5 @@
 #include "rafter/estimator/nonlinear.hpp"
 #include "rafter/estimator/objective.hpp"
 #include "rafter/estimator/per.hpp"
+#include "rafter/estimator/per_op.hpp"
 #include "rafter/estimator/predictors.hpp"

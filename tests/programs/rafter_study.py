@@ -151,7 +151,8 @@ TIME = {"blis_steps": "duration_us", "kernel_steps": "gemm_us", "rafter": "gpu_t
 COUNT = {"blis_steps": "queue_running", "kernel_steps": "num_decode_reqs", "rafter": "step_id"}
 PREDICTORS = ["mean", "blackbox", "blackbox_nnls", "blackbox_relative", "ridge30", "ridge_scale_free", "roofline0",
               "roofline9", "roofline9_study", "roofline16", "roofline16_study", "roofline18", "roofline18_study", "roofline36",
-              "roofline36_study", "kernel9", "best"]
+              "roofline36_study", "kernel9", "best", "per_op"]
+NEED_TABLES = {"blis_steps": ["per_op", "per_op_factor"], "rafter": ["per_op", "per_op_factor"], "kernel_steps": []}
 PER_MODEL = ["roofline36", "roofline36_study"]  # nothing to say of a model never seen
 NEED_LISTS = ["ridge_scale_free", "roofline0", "roofline9", "roofline16", "roofline18", "roofline36", "kernel9"]
 
@@ -658,7 +659,7 @@ class Reports(Case):
         self.assertIsInstance(report["split"], str)
         self.assertIsInstance(report["target"], str)
         for result in report["results"]:
-            self.assertIn(result["predictor"], PREDICTORS)
+            self.assertIn(result["predictor"], PREDICTORS + NEED_TABLES[schema])
             for key in ("parameters", "identifiable"):
                 self.assertIsInstance(result[key], int)
             self.assertLessEqual(result["identifiable"], result["parameters"])
@@ -697,8 +698,12 @@ class Reports(Case):
             self.assertEqual(report["data"]["path"], str(path))
             evaluated = [one["predictor"] for one in report["results"]]
             refused = [one["predictor"] for one in report["not_evaluated"]]
-            self.assertEqual(sorted(evaluated + refused), sorted(PREDICTORS))
-            self.assertEqual(refused, NEED_LISTS if table.schema == "blis_steps" else PER_MODEL)
+            tables = NEED_TABLES[table.schema]
+            self.assertEqual(sorted(evaluated + refused), sorted(PREDICTORS + [one for one in tables if one not in PREDICTORS]))
+            self.assertEqual(refused, (NEED_LISTS if table.schema == "blis_steps" else PER_MODEL) + tables)
+            for one in report["not_evaluated"]:
+                if one["predictor"] in tables:
+                    self.assertIn("--tables", one["reason"])
 
     def test_the_embedded_data_is_studied_without_a_file(self):
         report = self.report()
@@ -756,7 +761,7 @@ class Reports(Case):
                 tables += 1
                 self.assertEqual(len(set(table)), 1, line)
                 table = []
-        self.assertGreaterEqual(tables, 2 + len(PREDICTORS))
+        self.assertGreaterEqual(tables, 2 + len(PREDICTORS) - 1)  # per_op has no tables here
 
     def test_the_page_is_well_formed_and_escapes_what_it_shows(self):
         table = rafter_table()
@@ -842,7 +847,7 @@ class Reports(Case):
 
     def test_help_list_and_version_succeed(self):
         self.assertEqual(self.runs("--version").strip(), VERSION)
-        for option in ("--data", "--schema", "--target", "--split", "--predictors", "--test", "--json", "--markdown",
+        for option in ("--data", "--schema", "--target", "--split", "--predictors", "--test", "--tables", "--json", "--markdown",
                        "--html", "--list"):
             self.assertIn(option, self.runs("--help"))
         listed = self.runs("--list")
