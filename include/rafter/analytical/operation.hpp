@@ -20,7 +20,7 @@ struct operation_work {
   double memory_bytes = 0.0;  ///< each operand once
   double link_bytes = 0.0;    ///< sent to other GPUs by one rank
   precision format = precision::bf16;
-  double blocks = 0.0;  ///< thread blocks of the usual tiling (128 rows or columns); 0: many
+  double blocks = 0.0;  ///< thread blocks: tiles of 128 of the result or, of split sums, of the operand; 0: many
 };
 
 /// Roofline time of it on a device: the longest of compute at the peak, memory, and link at half its bandwidth (which is
@@ -55,7 +55,8 @@ struct matrix_product {
   static operation_work work(const std::array<double, 3>& shape, const std::array<double, 1>& at) {
     const auto [bits, n, k] = shape;
     const double m = at[0];
-    return {2.0 * m * n * k, bits / 8.0 * (m * k + k * n) + 2.0 * m * n, 0.0, format_of(bits), tiles(m) * tiles(n)};
+    return {2.0 * m * n * k, bits / 8.0 * (m * k + k * n) + 2.0 * m * n, 0.0, format_of(bits),
+            tiles(n) * std::max(tiles(m), tiles(k))};
   }
 };
 
@@ -85,7 +86,7 @@ struct decode_attention {
     const auto [requests, kv] = at;
     return {4.0 * requests * kv * heads * head_dim,
             requests * (2.0 * kv * kv_heads * head_dim * kv_bits / 8.0 + 2.0 * heads * head_dim * 2.0), 0.0,
-            precision::bf16, requests * kv_heads};
+            precision::bf16, requests * kv_heads * tiles(kv)};
   }
 };
 
@@ -103,7 +104,7 @@ struct expert_products {
     const double touched = std::min(experts_here, here);
     return {6.0 * here * hidden * width,
             bits / 8.0 * 3.0 * hidden * width * touched + 2.0 * here * (2.0 * hidden + 3.0 * width), 0.0,
-            format_of(bits), touched * tiles(here / touched) * tiles(2.0 * width)};
+            format_of(bits), touched * std::max(tiles(here / touched), tiles(hidden)) * tiles(2.0 * width)};
   }
 };
 
@@ -151,7 +152,7 @@ struct layer_products {
     return {2.0 * m * (attention + 3.0 * d * width * top_k),
             2.0 * (attention + 3.0 * d * width * touched) +
                 2.0 * m * (4.0 * d + 2.0 * (heads + kv_heads) * head_dim + 3.0 * width * top_k + 3.0 * shared),
-            0.0, precision::bf16, tiles(m) * across};
+            0.0, precision::bf16, std::max(tiles(m), tiles(d)) * across};
   }
 };
 
