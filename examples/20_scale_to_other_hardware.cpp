@@ -1,4 +1,4 @@
-// Kernel times of one device from those of another: wave scaling against plainer rules. SPDX-License-Identifier: Apache-2.0
+// Kernel times of one device from those of another, by several rules. SPDX-License-Identifier: Apache-2.0
 //   20_scale_to_other_hardware [folder of the external data]     without: a few made-up kernels
 #include <cmath>
 #include <cstdio>

@@ -1,4 +1,4 @@
-// rafter-study, models of single operations on blis_steps: tables and a fitted overhead. SPDX-License-Identifier: Apache-2.0
+// rafter-study, single operations on blis_steps: tables and an overhead. SPDX-License-Identifier: Apache-2.0
 #include "operations.hpp"
 #include "rafter/estimator/per_op.hpp"
 #include "readers.hpp"

@@ -1,5 +1,5 @@
-// rafter-study, models of single operations on kernel_steps: learned from the parts of the training rows. The tables that
-// these rows were composed of hold the tested rows too, so they are not looked up here. SPDX-License-Identifier: Apache-2.0
+// rafter-study, single operations on kernel_steps: parts of the training rows. SPDX-License-Identifier: Apache-2.0
+// The tables that these rows were composed of hold the tested rows too, so they are not looked up here.
 #include "rafter/estimator/per_op.hpp"
 #include "readers.hpp"
 #include "run.hpp"

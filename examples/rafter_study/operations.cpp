@@ -1,4 +1,4 @@
-// rafter-study: the tables of single operations that per-operation predictors look up. SPDX-License-Identifier: Apache-2.0
+// rafter-study: tables of single operations for per-operation predictors. SPDX-License-Identifier: Apache-2.0
 #include "operations.hpp"
 
 #include <algorithm>

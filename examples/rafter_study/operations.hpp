@@ -1,4 +1,4 @@
-// rafter-study: the tables of single operations that per-operation predictors look up. SPDX-License-Identifier: Apache-2.0
+// rafter-study: tables of single operations for per-operation predictors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace study {
 
-/// Where the tables are: the folder of `aiconfigurator` and `vidur`, as the external data has them. Before anything runs.
+/// Where the tables are: the folder of `aiconfigurator` and `vidur`, as the external data has them. Before anything
+/// runs.
 void use_tables(std::string folder);
 
 /// The H100's, read when first asked for: aiconfigurator's, with the matrix products of shapes that these lack and

@@ -1,4 +1,4 @@
-// Tables of measured operations against the steps that were composed of them, and what interpolation costs; figures of
+// Tables of measured operations against the steps composed of them, and what interpolation costs; figures of
 // docs/per_operation.md. SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 

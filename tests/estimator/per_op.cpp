@@ -32,8 +32,8 @@ std::string step(int prompts, int length, int decodes, int kv, double gemm, doub
 }
 dataset<kernel_schema> steps(const std::string& rows) { return parse_kernel_steps(header + rows, "steps.csv"); }
 
-/// Made-up tables of the H100 for that model: every product takes n·k/1e12 s whatever the tokens, attention of prompts 1 us
-/// for each request, of decodes 2 ns for each entry.
+/// Made-up tables of the H100 for that model: every product takes n·k/1e12 s whatever the tokens, attention of
+/// prompts 1 us for each request, of decodes 2 ns for each entry.
 struct made_tables {
   static constexpr std::string_view name = "made up";
   static const operation_tables& tables() {
@@ -57,6 +57,7 @@ constexpr double products_of_8b = 32.0 * (6144.0 * 4096 + 4096.0 * 4096 + 28672.
 using sums = per_op<made_tables, per_op_options{.overhead = false}>;
 
 TEST(PerOp, IsLayersTimesTheSumOfTheOperations) {
+  EXPECT_EQ(sums::name(), "operations measured one by one (made up)");
   const auto data = steps(step(3, 100, 5, 60, 100, 10, 10) + step(0, 0, 2, 40, 100, 0, 10));
   std::vector<double> out(2);
   sums::fit(data, row_set::all(2)).predict(data, row_set::all(2), std::span<double>(out));
@@ -130,6 +131,7 @@ struct absent_tables {
 };
 
 TEST(PerOp, TablesThatCannotBeHadAreAnErrorOfTheFit) {
+  EXPECT_NE(per_op<absent_tables>::name().find("(absent)"), std::string::npos);
   const auto data = steps(step(0, 0, 1, 64, 100, 0, 10));
   EXPECT_THROW(per_op<absent_tables>::fit(data, row_set::all(1)), fit_error);
 }

@@ -10,8 +10,8 @@
 
 #include "rafter/hardware/accelerator.hpp"
 
-/// The operations of a step that benchmarks measure one by one: what identifies a measured series (its shape), what varies
-/// within it (one or two coordinates), and how much work a call is.
+/// The operations of a step that benchmarks measure one by one: what identifies a measured series (its shape), what
+/// varies within it (one or two coordinates), and how much work a call is.
 namespace rafter {
 
 /// What one call of one operation does on one rank.
@@ -23,8 +23,8 @@ struct operation_work {
   double blocks = 0.0;  ///< thread blocks: tiles of 128 of the result or, of split sums, of the operand; 0: many
 };
 
-/// Roofline time of it on a device: the longest of compute at the peak, memory, and link at half its bandwidth (which is
-/// both directions summed) [s]. Not a number where the device has no such peak or link.
+/// Roofline time of it on a device: the longest of compute at the peak, memory, and link at half its bandwidth (which
+/// is both directions summed) [s]. Not a number where the device has no such peak or link.
 inline double roofline_seconds(const operation_work& work, const accelerator_record& device) {
   const auto peak = device.peak_flops.at(work.format);
   const double link = device.link_bandwidth.value / 2.0;
@@ -36,9 +36,9 @@ inline double roofline_seconds(const operation_work& work, const accelerator_rec
   return std::max({compute, work.memory_bytes / device.hbm_bandwidth.value, sent});
 }
 
-/// Each has `shape_names`, of which nothing else stands in for the first `exact`, `coordinate_names`, and `work`. Heads,
-/// widths and experts are those of one rank. Number formats are shape members in bits: 16 (bf16 and fp16, which have one
-/// peak) or 8.
+/// Each has `shape_names`, of which nothing else stands in for the first `exact`, `coordinate_names`, and `work`.
+/// Heads, widths and experts are those of one rank. Number formats are shape members in bits: 16 (bf16 and fp16,
+/// which have one peak) or 8.
 namespace operations {
 
 /// Tiles of 128 that cover so many rows, at least one.
@@ -90,8 +90,8 @@ struct decode_attention {
   }
 };
 
-/// The routed experts of a layer, fused: `width` is that of one expert on one rank, `experts_here` of `experts` live on
-/// it. `routing` tells distributions of tokens over experts apart (io/kernel_tables.hpp numbers them).
+/// The routed experts of a layer, fused: `width` is that of one expert on one rank, `experts_here` of `experts` live
+/// on it. `routing` tells distributions of tokens over experts apart (io/kernel_tables.hpp numbers them).
 struct expert_products {
   static constexpr std::string_view name = "experts";
   static constexpr std::array<std::string_view, 7> shape_names{"bits",  "routing", "hidden",      "width",
@@ -119,8 +119,8 @@ struct all_reduce {
   }
 };
 
-/// What runs between the products of one layer, summed: two norms, rotary embedding, activation, residual addition. Heads
-/// and width are those of one rank.
+/// What runs between the products of one layer, summed: two norms, rotary embedding, activation, residual addition.
+/// Heads and width are those of one rank.
 struct elementwise {
   static constexpr std::string_view name = "elementwise kernels";
   static constexpr std::array<std::string_view, 5> shape_names{"hidden", "heads", "kv_heads", "head_dim", "width"};
@@ -134,8 +134,8 @@ struct elementwise {
 };
 
 /// All matrix products of one layer of one rank together, as logs that split a step into parts have them: attention
-/// projections, `top_k` of `experts` gated MLPs `width` wide (dense: 1 of 1) and one `shared` by all tokens. `library`
-/// tells GEMM libraries apart.
+/// projections, `top_k` of `experts` gated MLPs `width` wide (dense: 1 of 1) and one `shared` by all tokens.
+/// `library` tells GEMM libraries apart.
 struct layer_products {
   static constexpr std::string_view name = "matrix products of a layer";
   static constexpr std::array<std::string_view, 9> shape_names{"library", "hidden", "heads",   "kv_heads", "head_dim",

@@ -34,16 +34,16 @@ template <class Operation> struct operation_point {
 
 /// The measured times of one operation on one device, and what lies between them.
 ///
-/// Within a measured shape the logarithm of the time is linear in the logarithm of each coordinate between neighbouring
-/// points (bilinear on a grid), and at a measured point the time is that point's, bit for bit. Grids may be incomplete: points
-/// of one first coordinate are a line; a line is read along the second coordinate, then between the nearest two lines, one
-/// on each side, that reach it.
+/// Within a measured shape the logarithm of the time is linear in the logarithm of each coordinate between
+/// neighbouring points (bilinear on a grid), and at a measured point the time is that point's, bit for bit. Grids may
+/// be incomplete: points of one first coordinate are a line; a line is read along the second coordinate, then between
+/// the nearest two lines, one on each side, that reach it.
 ///
 /// Beyond a shape's points `roofline_scaled` takes, on each neighbouring line, its nearest end × the ratio of the
 /// roofline times, and beyond the outermost line that line × the ratio. For a shape that was not measured it takes
 /// the two measured shapes of equal `exact` members whose work is nearest (smallest d = Σ log² of the ratios of FLOP,
-/// of memory bytes and of link bytes, at the coordinates asked for; of equals the first), and multiplies the shape's own
-/// roofline time by the geometric mean of their times over theirs, each weighing 1/d.
+/// of memory bytes and of link bytes, at the coordinates asked for; of equals the first), and multiplies the shape's
+/// own roofline time by the geometric mean of their times over theirs, each weighing 1/d.
 ///
 /// Looking up does not allocate or throw, and may be done from several threads.
 template <class Operation> class operation_table {
@@ -270,8 +270,8 @@ struct operation_points {
   std::vector<operation_point<operations::elementwise>> elementwise;
 };
 
-/// Points of shapes that `into` has none of: the table read first says what a shape's times are, and two measuring rigs
-/// never mix within one.
+/// Points of shapes that `into` has none of: the table read first says what a shape's times are, and two measuring
+/// rigs never mix within one.
 template <class Operation>
 void add_new_shapes(std::vector<operation_point<Operation>>& into, std::span<const operation_point<Operation>> from) {
   std::vector<decltype(operation_point<Operation>::shape)> known;

@@ -24,8 +24,9 @@ struct step_shape {
   bool in_waves = false;       ///< do the products come from a library whose time moves in waves of tiles?
 };
 
-/// The length of each of `prompts` prompts of one length, without past KV, that have this many query–key pairs together: a
-/// ragged or chunked batch becomes the uniform one of equal arithmetic, and a uniform one itself, exactly.
+/// The length of each of `prompts` prompts of one length, without past KV, that have this many query–key pairs
+/// together: a ragged or chunked batch becomes the uniform one of equal arithmetic, and a uniform one itself,
+/// exactly.
 inline double prompt_length_of(double pairs, double prompts) {
   return prompts > 0.0 ? (std::sqrt(1.0 + 8.0 * (pairs / prompts)) - 1.0) / 2.0 : 0.0;
 }
@@ -88,9 +89,9 @@ class operation_sum {
 
 }  // namespace detail
 
-/// The operations of a step. Products: QKV, O, gate and up as one (as two of half the width where that alone was measured),
-/// down; for a mixture of experts QKV, O, the router where it was measured, the fused experts spread over tp ranks by width,
-/// and a shared expert's two.
+/// The operations of a step. Products: QKV, O, gate and up as one (as two of half the width where that alone was
+/// measured), down; for a mixture of experts QKV, O, the router where it was measured, the fused experts spread over
+/// tp ranks by width, and a shared expert's two.
 /// @param missing  if given, receives the first lookup that is not a number (this may allocate)
 inline operation_times step_operations(const operation_tables& tables, const deployment& runs, const step_shape& step,
                                        const operation_choice& choice = {}, std::string* missing = nullptr) {

@@ -8,9 +8,9 @@
 #include "rafter/analytical/operation.hpp"
 #include "rafter/core/math.hpp"
 
-/// Wave scaling: the time of a kernel on one device from its time on another.
-/// Source: Yu, Gao, Golikov, Pekhimenko 2021, "Habitat: a runtime-based computational performance predictor for deep neural
-/// network training", USENIX ATC, section 3.3 and its program.
+/// Wave scaling: the time of a kernel on one device from its time on another. Source: Yu, Gao, Golikov, Pekhimenko
+/// 2021, "Habitat: a runtime-based computational performance predictor for deep neural network training", USENIX ATC,
+/// section 3.3 and its program.
 namespace rafter {
 
 /// What wave scaling reads of a device.
@@ -21,9 +21,9 @@ struct wave_device {
   double balance = 0.0;     ///< R: FLOP per byte at which compute and memory take as long
 };
 
-/// A device's figures. Habitat takes the clock for the rate of a block, which holds within a generation; matrix units also
-/// get wider from one to the next, so this takes the peak of one multiprocessor: where the number of blocks is the same per
-/// multiprocessor the two differ by FLOP per clock alone.
+/// A device's figures. Habitat takes the clock for the rate of a block, which holds within a generation; matrix units
+/// also get wider from one to the next, so this takes the peak of one multiprocessor: where the number of blocks is
+/// the same per multiprocessor the two differ by FLOP per clock alone.
 /// @param blocks_per_multiprocessor  of the kernel at once; 1 for kernels of large tiles
 /// @returns figures that are not numbers where the device lacks the peak or its number of multiprocessors
 inline wave_device wave_device_of(const accelerator_record& device, precision format,
@@ -35,8 +35,8 @@ inline wave_device wave_device_of(const accelerator_record& device, precision fo
   return {device.hbm_bandwidth.value, wave, peak->value / wave, peak->value / device.hbm_bandwidth.value};
 }
 
-/// How much memory bounds a kernel of so many FLOP per byte on a device, γ in (0, 1]: 1 − x/2R below the balance R of the
-/// device to predict for, R/2x above; 1/2 at R.
+/// How much memory bounds a kernel of so many FLOP per byte on a device, γ in (0, 1]: 1 − x/2R below the balance R of
+/// the device to predict for, R/2x above; 1/2 at R.
 inline double memory_boundedness(double intensity, const wave_device& to) {
   return intensity < to.balance ? 1.0 - 0.5 * intensity / to.balance : 0.5 * to.balance / intensity;
 }
@@ -59,9 +59,9 @@ inline double scaled_by_waves(double time, const wave_device& from, const wave_d
   return time * (std::ceil(blocks / to.wave) / std::ceil(blocks / from.wave)) * share * rate;
 }
 
-/// An operation's time on another device with γ from its arithmetic intensity: equation 1 where its blocks are known, else
-/// equation 2. Traffic between GPUs scales with
-/// the link's bandwidth alone. Not a number where a figure of a device is not known.
+/// An operation's time on another device with γ from its arithmetic intensity: equation 1 where its blocks are known,
+/// else equation 2. Traffic between GPUs scales with the link's bandwidth alone. Not a number where a figure of a
+/// device is not known.
 inline double scaled_to_device(double time, const operation_work& work, const accelerator_record& from,
                                const accelerator_record& to) {
   if (work.link_bytes > 0.0) {

@@ -36,9 +36,9 @@ struct per_op_options {
 
 namespace detail {
 
-/// How steps of a kind say what decides their operations. Query–key pairs of prompts: from lists or a column, else of prompts of
-/// the mean length without past KV. Entries that decode requests attend to: from lists or a column, else those in use in the
-/// engine's pool, which the prompts of the step hold their share of.
+/// How steps of a kind say what decides their operations. Query–key pairs of prompts: from lists or a column, else of
+/// prompts of the mean length without past KV. Entries that decode requests attend to: from lists or a column, else
+/// those in use in the engine's pool, which the prompts of the step hold their share of.
 template <class Binding> struct step_inputs {
   static constexpr bool has_pairs = first_missing<prefill_attention_pairs_t, Binding>().empty();
   static constexpr bool has_kv = first_missing<kv_sum_t, Binding>().empty();
@@ -232,9 +232,10 @@ template <class Tables, per_op_options Options> class per_op_predictor {
 ///   };
 ///   using simulator = per_op<h100_tables>;
 ///
-/// Where a step lists its requests, prompts become the uniform batch of as many prompts with as many query–key pairs, and
-/// decode requests the batch of their mean KV length: both exact for uniform batches. Nothing of the tables is fitted.
-template <class Tables, per_op_options Options = {}> struct per_op {
+/// Where a step lists its requests, prompts become the uniform batch of as many prompts with as many query–key pairs,
+/// and decode requests the batch of their mean KV length: both exact for uniform batches. Nothing of the tables is
+/// fitted.
+template <class Tables, per_op_options Options = per_op_options{}> struct per_op {
   static std::string name() {
     return "operations measured one by one (" + std::string(Tables::name) + ")" +
            (Options.factor     ? " times a fitted factor, and a fitted overhead >= 0 per step and request"
@@ -415,9 +416,10 @@ class per_op_fitted_predictor {
 };
 
 /// The same from steps that were split into parts (gemm, prefill attention, decode attention, other): each part of a
-/// training step, over the layers, is a measured point of its operation; repeated ones count as their median. A shape that
-/// training saw is interpolated, another is scaled by the roofline from the two seen shapes of nearest work (operation_table), and
-/// a device that training did not see is scaled by waves. No overhead: such steps are sums of kernels.
+/// training step, over the layers, is a measured point of its operation; repeated ones count as their median. A shape
+/// that training saw is interpolated, another is scaled by the roofline from the two seen shapes of nearest work
+/// (operation_table), and a device that training did not see is scaled by waves. No overhead: such steps are sums of
+/// kernels.
 struct per_op_fitted {
   static std::string name() {
     return "operations as the parts of the training steps measured them, roofline-scaled beyond; no overhead";

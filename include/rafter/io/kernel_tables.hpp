@@ -165,8 +165,8 @@ inline std::vector<operation_point<operations::elementwise>> read_vidur_elementw
 }
 }  // namespace detail
 
-/// Points of matrix products that read_vidur_gemms or read_aiconfigurator_gemms read: bf16 and fp16 are 16 bits, fp8 is 8.
-/// fp8 with scales per block is another kernel (`measured_gemm::kernel`); leave one kind out before.
+/// Points of matrix products that read_vidur_gemms or read_aiconfigurator_gemms read: bf16 and fp16 are 16 bits, fp8
+/// is 8. fp8 with scales per block is another kernel (`measured_gemm::kernel`); leave one kind out before.
 inline std::vector<operation_point<operations::matrix_product>> points_of(std::span<const measured_gemm> gemms) {
   std::vector<operation_point<operations::matrix_product>> points;
   points.reserve(gemms.size());
@@ -177,7 +177,8 @@ inline std::vector<operation_point<operations::matrix_product>> points_of(std::s
 }
 
 /// Reads the elementwise kernels of a vidur table `mlp.csv`, summed for each row.
-/// @throws io_error with line, column, field and text for the first bad row, unless the options collect bad rows: so do all
+/// @throws io_error with line, column, field and text for the first bad row, unless the options collect bad rows: so
+///         do all
 ///         readers here
 inline std::vector<operation_point<operations::elementwise>> read_vidur_elementwise(const std::string& path,
                                                                                     const csv_options& options = {}) {
@@ -243,8 +244,8 @@ inline std::vector<operation_point<operations::expert_products>> parse_moe(std::
   return detail::read_moe_table(table);
 }
 
-/// Reads the rows of one backend (vllm_graph, vllm_eager) of an aiconfigurator table `custom_allreduce.csv`; its messages
-/// count elements, the points bytes.
+/// Reads the rows of one backend (vllm_graph, vllm_eager) of an aiconfigurator table `custom_allreduce.csv`; its
+/// messages count elements, the points bytes.
 inline std::vector<operation_point<operations::all_reduce>> read_custom_allreduce(
     const std::string& path, std::string_view backend = "vllm_graph", const csv_options& options = {}) {
   csv_table_reader table(path, options);
@@ -271,9 +272,9 @@ inline std::vector<operation_point<operations::all_reduce>> parse_nccl_all_reduc
 }
 
 /// Reads one device's folder of aiconfigurator: 16-bit and per-tensor fp8 products, attention without sliding window,
-/// experts, all-reduce inside a CUDA graph (NCCL's for numbers of ranks that it lacks). Shapes with as many KV heads as heads
-/// are those of the `_mha_sglang` tables where these have them, so that one rig measured both phases. Files beyond gemm.csv and
-/// the two attention tables may be absent.
+/// experts, all-reduce inside a CUDA graph (NCCL's for numbers of ranks that it lacks). Shapes with as many KV heads
+/// as heads are those of the `_mha_sglang` tables where these have them, so that one rig measured both phases. Files
+/// beyond gemm.csv and the two attention tables may be absent.
 inline operation_points read_aiconfigurator_folder(const std::filesystem::path& folder,
                                                    const csv_options& options = {}) {
   const auto file = [&](const char* name) { return (folder / name).string(); };
