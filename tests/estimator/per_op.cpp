@@ -55,12 +55,16 @@ struct made_tables {
 };
 constexpr double products_of_8b = 32.0 * (6144.0 * 4096 + 4096.0 * 4096 + 28672.0 * 4096 + 4096.0 * 14336) / 1e12;
 using sums = per_op<made_tables, per_op_options{.overhead = false}>;
+static_assert(estimator_on<sums, dataset<kernel_schema>> && estimator_on<per_op_fitted, dataset<kernel_schema>>);
 
 TEST(PerOp, IsLayersTimesTheSumOfTheOperations) {
   EXPECT_EQ(sums::name(), "operations measured one by one (made up)");
   const auto data = steps(step(3, 100, 5, 60, 100, 10, 10) + step(0, 0, 2, 40, 100, 0, 10));
   std::vector<double> out(2);
-  sums::fit(data, row_set::all(2)).predict(data, row_set::all(2), std::span<double>(out));
+  const auto fitted = sums::fit(data, row_set::all(2));
+  fitted.predict(data, row_set::all(2), std::span<double>(out));
+  EXPECT_EQ(fitted.parts(data, 0).sum(), out[0]);
+  EXPECT_NEAR(fitted.parts(data, 0).prompt_attention, 32 * 3e-6, 1e-15);
   EXPECT_NEAR(out[0], products_of_8b + 32 * (3e-6 + 2e-9 * 5 * 60), 1e-15);
   EXPECT_NEAR(out[1], products_of_8b + 32 * (2e-9 * 2 * 40), 1e-15);
 }
