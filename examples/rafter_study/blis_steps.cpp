@@ -5,6 +5,7 @@
 namespace study {
 entry_list<rafter::blis_schema> parametric_on_blis_steps();  // blis_steps_parametric.cpp
 entry_list<rafter::blis_schema> trees_on_blis_steps();       // blis_steps_trees.cpp
+entry_list<rafter::blis_schema> operations_on_blis_steps();  // blis_steps_operations.cpp
 
 namespace {
 using namespace rafter::predictors;
@@ -13,7 +14,8 @@ using linear =
                entry<ridge30_proxies, ridge30_proxies_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
 
 entry_list<rafter::blis_schema> entries() {
-  return joined(joined(entries_of<rafter::blis_schema>(linear{}), parametric_on_blis_steps()), trees_on_blis_steps());
+  return joined(entries_of<rafter::blis_schema>(linear{}), parametric_on_blis_steps(), operations_on_blis_steps(),
+                trees_on_blis_steps());
 }
 }  // namespace
 

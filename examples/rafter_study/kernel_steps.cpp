@@ -5,6 +5,7 @@
 namespace study {
 entry_list<rafter::kernel_schema> parametric_on_kernel_steps();  // kernel_steps_parametric.cpp
 entry_list<rafter::kernel_schema> trees_on_kernel_steps();       // kernel_steps_trees.cpp
+entry_list<rafter::kernel_schema> operations_on_kernel_steps();  // kernel_steps_operations.cpp
 
 namespace {
 using namespace rafter::predictors;
@@ -12,8 +13,8 @@ using linear = std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, en
                           entry<ridge30, ridge30_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
 
 entry_list<rafter::kernel_schema> entries() {
-  return joined(joined(entries_of<rafter::kernel_schema>(linear{}), parametric_on_kernel_steps()),
-                trees_on_kernel_steps());
+  return joined(entries_of<rafter::kernel_schema>(linear{}), parametric_on_kernel_steps(),
+                operations_on_kernel_steps(), trees_on_kernel_steps());
 }
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include "../common/command_line.hpp"
 #include "../common/report_files.hpp"
 #include "examples/data/embedded_steps.hpp"
+#include "operations.hpp"
 #include "rafter/core/sha256.hpp"
 #include "rafter/io/file.hpp"
 #include "study.hpp"
@@ -48,6 +49,7 @@ struct options {
   std::string schema;
   std::string test;
   std::string tested;
+  std::string tables;
   std::string json;
   std::string markdown;
   std::string html;
@@ -68,6 +70,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   line.option("--predictors", asked.predictors, "names, separated by commas (default: all)");
   line.option("--test", given.test, "fit on all of --data, evaluate on this file");
   line.option("--tested", given.tested, "which held-out steps count: all, decode (no prompts) or prompts");
+  line.option("--tables", given.tables, "folder of tables of measured operations, which per_op looks up");
   line.option("--json", given.json, "write the report as JSON");
   line.option("--markdown", given.markdown, "write the report as Markdown");
   line.option("--html", given.html, "write the report as one HTML page");
@@ -110,6 +113,8 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
       }
     }
   }
+
+  study::use_tables(given.tables);
 
   const rafter::file_bytes data = given.data.empty() ? rafter::file_bytes() : rafter::read_file(given.data);
   const rafter::file_bytes test = given.test.empty() ? rafter::file_bytes() : rafter::read_file(given.test);

@@ -5,6 +5,7 @@
 namespace study {
 entry_list<rafter::rafter_schema> parametric_on_rafter_steps();  // rafter_steps_parametric.cpp
 entry_list<rafter::rafter_schema> trees_on_rafter_steps();       // rafter_steps_trees.cpp
+entry_list<rafter::rafter_schema> operations_on_rafter_steps();  // rafter_steps_operations.cpp
 
 namespace {
 using namespace rafter::predictors;
@@ -12,8 +13,8 @@ using linear = std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, en
                           entry<ridge30, ridge30_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
 
 entry_list<rafter::rafter_schema> entries() {
-  return joined(joined(entries_of<rafter::rafter_schema>(linear{}), parametric_on_rafter_steps()),
-                trees_on_rafter_steps());
+  return joined(entries_of<rafter::rafter_schema>(linear{}), parametric_on_rafter_steps(),
+                operations_on_rafter_steps(), trees_on_rafter_steps());
 }
 }  // namespace
 

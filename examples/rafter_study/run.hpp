@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -101,8 +102,9 @@ template <class Schema, class... Entries> entry_list<Schema> entries_of(std::tup
              return run_entry(Entries{}, what, notes);
            }}...};
 }
-template <class Schema> entry_list<Schema> joined(entry_list<Schema> first, const entry_list<Schema>& second) {
-  first.insert(first.end(), second.begin(), second.end());
+template <class Schema, std::same_as<entry_list<Schema>>... More>
+entry_list<Schema> joined(entry_list<Schema> first, const More&... more) {
+  (first.insert(first.end(), more.begin(), more.end()), ...);
   return first;
 }
 

@@ -9,6 +9,7 @@
 #include "rafter/io/huggingface_config.hpp"
 #include "rafter/io/json.hpp"
 #include "rafter/io/kernel_steps.hpp"
+#include "rafter/io/kernel_tables.hpp"
 #include "rafter/io/mfu_points.hpp"
 #include "rafter/io/rafter_steps.hpp"
 #include "rafter/io/step_reader.hpp"

@@ -85,33 +85,57 @@ inline precision gemm_format_in(const csv_row& row, std::size_t column) {
   throw row.error_at(column, "is not one of bfloat16, fp8, fp8_block");
 }
 
+/// What a row of a vidur table says of one layer on one rank.
+struct vidur_layer {
+  double tokens = 0.0, hidden = 0.0, heads = 0.0, kv_heads = 0.0, head_dim = 0.0, width = 0.0;
+  double inputs = 1.0;  ///< gate and up are one product, twice as wide
+};
+class vidur_columns {
+ public:
+  explicit vidur_columns(const csv_table_reader& table)
+      : ranks_((table.check_columns(vidur_mlp_columns, unexpected_columns::refuse), table.column("tp"))),
+        tokens_(table.column("num_tokens")),
+        heads_(table.column("n_head")),
+        kv_heads_(table.column("n_kv_head")),
+        hidden_(table.column("n_embd")),
+        expanded_(table.column("n_expanded_embd")),
+        gated_(table.column("use_gated_mlp")) {}
+
+  vidur_layer layer(const csv_row& row) const {
+    const double tp = size_in(row, ranks_);
+    vidur_layer one;
+    one.tokens = size_in(row, tokens_);
+    one.hidden = size_in(row, hidden_);
+    one.heads = share_in(row, heads_, tp);
+    one.kv_heads = share_in(row, kv_heads_, tp);
+    one.head_dim = one.hidden / size_in(row, heads_);
+    if (one.head_dim != static_cast<double>(static_cast<std::int64_t>(one.head_dim))) {
+      throw row.error_at(heads_, "does not divide n_embd");
+    }
+    one.width = share_in(row, expanded_, tp);
+    const std::string_view is_gated = row.required_text(gated_);
+    if (is_gated != "True" && is_gated != "False") throw row.error_at(gated_, "is neither True nor False");
+    one.inputs = is_gated == "True" ? 2.0 : 1.0;
+    return one;
+  }
+
+ private:
+  std::size_t ranks_, tokens_, heads_, kv_heads_, hidden_, expanded_, gated_;
+};
+
 /// Four products for each row.
 inline std::vector<measured_gemm> read_vidur_table(csv_table_reader& table) {
-  table.check_columns(vidur_mlp_columns, unexpected_columns::refuse);
-  const std::size_t ranks = table.column("tp"), tokens = table.column("num_tokens");
-  const std::size_t heads = table.column("n_head"), kv_heads = table.column("n_kv_head");
-  const std::size_t hidden = table.column("n_embd"), expanded = table.column("n_expanded_embd");
-  const std::size_t gated = table.column("use_gated_mlp");
+  const vidur_columns columns(table);
   const std::size_t qkv = table.column("attn_pre_proj_ms"), output = table.column("attn_post_proj_ms");
   const std::size_t up = table.column("mlp_up_proj_ms"), down = table.column("mlp_down_proj_ms");
   std::vector<measured_gemm> gemms;
   table.for_each_row([&](const csv_row& row) {
-    const double tp = size_in(row, ranks), m = size_in(row, tokens), d = size_in(row, hidden);
-    const double query_share = share_in(row, heads, tp), kv_share = share_in(row, kv_heads, tp);
-    const double head_dim = d / size_in(row, heads);
-    if (head_dim != static_cast<double>(static_cast<std::int64_t>(head_dim))) {
-      throw row.error_at(heads, "does not divide n_embd");
-    }
-    const double f = share_in(row, expanded, tp);
-    const std::string_view is_gated = row.required_text(gated);
-    if (is_gated != "True" && is_gated != "False") throw row.error_at(gated, "is neither True nor False");
-    const double inputs = is_gated == "True" ? 2.0 : 1.0;  // gate and up are one product
+    const auto [m, d, heads, kv_heads, head_dim, width, inputs] = columns.layer(row);
     const measured_gemm four[] = {
-        {"attn_pre_proj", precision::fp16, m, (query_share + 2.0 * kv_share) * head_dim, d,
-         kernel_time_in(row, qkv, 1e3)},
-        {"attn_post_proj", precision::fp16, m, d, query_share * head_dim, kernel_time_in(row, output, 1e3)},
-        {"mlp_up_proj", precision::fp16, m, inputs * f, d, kernel_time_in(row, up, 1e3)},
-        {"mlp_down_proj", precision::fp16, m, d, f, kernel_time_in(row, down, 1e3)}};
+        {"attn_pre_proj", precision::fp16, m, (heads + 2.0 * kv_heads) * head_dim, d, kernel_time_in(row, qkv, 1e3)},
+        {"attn_post_proj", precision::fp16, m, d, heads * head_dim, kernel_time_in(row, output, 1e3)},
+        {"mlp_up_proj", precision::fp16, m, inputs * width, d, kernel_time_in(row, up, 1e3)},
+        {"mlp_down_proj", precision::fp16, m, d, width, kernel_time_in(row, down, 1e3)}};
     gemms.insert(gemms.end(), std::begin(four), std::end(four));
   });
   return gemms;
