@@ -6,9 +6,10 @@
 namespace study {
 namespace {
 using namespace rafter::predictors;
-using learned =
-    std::tuple<entry<trees_proxies, trees_proxies_anonymous>, entry<trees_proxies_deep, trees_proxies_deep_anonymous>,
-               entry<trees_proxies_identity>, entry<hybrid_of_pool_state>>;
+using learned = std::tuple<entry<trees_proxies, trees_proxies_anonymous>,
+                           entry<trees_study_proxies, trees_study_proxies_anonymous>,
+                           entry<trees_study_proxies_deep, trees_study_proxies_deep_anonymous>,
+                           entry<trees_identity_proxies>, entry<hybrid_of_pool_state>>;
 }  // namespace
 
 entry_list<rafter::blis_schema> trees_on_blis_steps() { return entries_of<rafter::blis_schema>(learned{}); }

@@ -6,7 +6,7 @@
 namespace study {
 namespace {
 using namespace rafter::predictors;
-using learned = std::tuple<entry<trees, trees_anonymous>, entry<trees_deep, trees_deep_anonymous>,
+using learned = std::tuple<entry<trees, trees_anonymous>, entry<trees_study, trees_study_anonymous>,
                            entry<trees_identity>, entry<trees_scale_free>, entry<hybrid>, entry<hybrid_monotone>>;
 }  // namespace
 

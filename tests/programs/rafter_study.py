@@ -153,9 +153,9 @@ COUNT = {"blis_steps": "queue_running", "kernel_steps": "num_decode_reqs", "raft
 PREDICTORS = ["mean", "blackbox", "blackbox_nnls", "blackbox_relative", "ridge30", "ridge_scale_free", "roofline0",
               "roofline9", "roofline9_study", "roofline16", "roofline16_study", "roofline18", "roofline18_study", "roofline36",
               "roofline36_study", "kernel9", "best", "pmnf", "per_op"]
-TREES = {"kernel_steps": ["trees", "trees_deep", "trees_identity", "trees_scale_free", "hybrid", "hybrid_monotone"],
-         "blis_steps": ["trees", "trees_deep", "trees_identity", "hybrid"],
-         "rafter": ["trees", "trees_deep", "trees_identity", "trees_scale_free", "hybrid", "hybrid_monotone"]}
+TREES = {"kernel_steps": ["trees", "trees_study", "trees_identity", "trees_scale_free", "hybrid", "hybrid_monotone"],
+         "blis_steps": ["trees", "trees_study", "trees_study_deep", "trees_identity", "hybrid"],
+         "rafter": ["trees", "trees_study", "trees_identity", "trees_scale_free", "hybrid", "hybrid_monotone"]}
 NEED_TABLES = {"blis_steps": ["per_op"], "rafter": ["per_op"], "kernel_steps": []}
 PER_MODEL = ["roofline36", "roofline36_study"]  # nothing to say of a model never seen
 NEED_LISTS = ["ridge_scale_free", "roofline0", "roofline9", "roofline16", "roofline18", "roofline36", "kernel9"]

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <optional>
 #include <span>
@@ -143,6 +144,19 @@ inline double mean_of(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
+/// Is the mean of `with` above that of `without` by more than the standard error of their differences? True where there is
+/// nothing to compare; of a single pair, where it is above at all.
+inline bool does_harm(const std::vector<double>& without, const std::vector<double>& with) {
+  if (with.empty()) return true;
+  std::vector<double> differences, squares;
+  for (std::size_t i = 0; i < with.size(); ++i) differences.push_back(with[i] - without[i]);
+  const double mean = mean_of(differences);
+  for (const double one : differences) squares.push_back((one - mean) * (one - mean));
+  const auto folds = static_cast<double>(with.size());
+  const double error = with.size() < 2 ? 0.0 : rafter::sqrt(mean_of(squares) / (folds - 1.0));
+  return !(mean <= error) || (error == 0.0 && mean > 0.0);
+}
+
 }  // namespace detail
 
 /// What the inner folds said of one strength of the correction.
@@ -151,25 +165,28 @@ struct strength_score {
   std::vector<double> inner_mape;  ///< of each inner fold (fraction); [0] of `scores()` is the physics alone
 
   double mean() const { return detail::mean_of(inner_mape); }
-  double worst() const { return *std::max_element(inner_mape.begin(), inner_mape.end()); }
+  double worst() const {
+    return inner_mape.empty() ? mean() : *std::max_element(inner_mape.begin(), inner_mape.end());
+  }
 };
 
 /// A fitted physical model and the trees that correct it.
 template <class Physics, class Features, class Layout = tree_layout> class hybrid_predictor {
  public:
   hybrid_predictor(Physics physics, tree_ensemble trees, detail::domain_gate gate, std::vector<strength_score> scores,
-                   std::size_t chosen, std::size_t rows)
+                   std::size_t chosen, std::size_t rows, std::size_t without_work)
       : physics_(std::move(physics)),
         trees_(std::move(trees)),
         layout_(trees_),
         gate_(std::move(gate)),
         scores_(std::move(scores)),
         chosen_(chosen),
-        rows_(rows) {}
+        rows_(rows),
+        without_work_(without_work) {}
 
   const Physics& physics() const { return physics_; }
   const tree_ensemble& correction() const { return trees_; }
-  /// Which share of the trees' logarithm counts, 0 … 1, and what the inner folds said of each that was tried.
+  /// Which share of the trees' logarithm counts, and what the inner folds said of each that was tried.
   double strength() const { return scores_[chosen_].strength; }
   const std::vector<strength_score>& scores() const { return scores_; }
 
@@ -188,16 +205,20 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
       std::snprintf(text, sizeof text, "%.2f %%", 100.0 * value);
       return std::string(text);
     };
-    const strength_score &alone = scores_.front(), &with = scores_[chosen_];
+    const strength_score& alone = scores_.front();
     std::vector<std::string> found;
-    if (chosen_ == 0) {
-      found.push_back(
-          "the correction is not used: on the inner folds no strength lowers the mean error of the physics, " +
-          percent(alone.mean()));
+    const std::string told = percent(alone.mean()) + " -> " + percent(scores_.back().mean()) + " in the mean, " +
+                             percent(alone.worst()) + " -> " + percent(scores_.back().worst()) + " in the worst";
+    if (alone.inner_mape.empty()) {
+      found.push_back("the correction is not used: no inner fold has rows to judge it by");
+    } else if (chosen_ == 0) {
+      found.push_back("the correction is not used, for it does harm on the inner folds: " + told);
     } else {
-      found.push_back("correction at strength " + detail::number_text(with.strength) + ": inner folds " +
-                      percent(alone.mean()) + " -> " + percent(with.mean()) + " in the mean, " +
-                      percent(alone.worst()) + " -> " + percent(with.worst()) + " in the worst");
+      found.push_back("correction at strength " + detail::number_text(strength()) + ": inner folds " + told);
+    }
+    if (without_work_ > 0) {
+      found.push_back(std::to_string(without_work_) + " of " + std::to_string(rows_) +
+                      " rows teach the correction nothing: the physics predicts no time for them");
     }
     return found;
   }
@@ -234,7 +255,7 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
   detail::domain_gate gate_;
   std::vector<strength_score> scores_;
   std::size_t chosen_;
-  std::size_t rows_;
+  std::size_t rows_, without_work_;
 };
 
 /// physics × exp(s · g · trees): a physical model, and boosted trees on features without a scale of their own for what
@@ -242,9 +263,10 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 ///
 /// - They learn log(time / physics) out of fold: of rows that the physics was not fitted on (`InnerSplit` within the
 ///   training rows), so that they see its errors of transfer, not those of its fit.
-/// - The strength s, of 0, ¼, ½, is the one with the least mean error on those folds, each predicted by physics and
-///   trees that did not see it. 0: the physics alone. Never more than half: trees at full strength win a little more
-///   where they interpolate, and lose it where they do not (docs/study.md).
+/// - The strength s is one half, or 0, the physics alone, where the inner folds show that a half does harm: each is
+///   predicted by physics and trees that did not see it, and the mean error rises by more than its standard error over
+///   the folds. Trees at full strength win a little more where they interpolate, and lose it where they do not
+///   (docs/learned_models.md).
 /// - The gate g is 1 inside the ranges of the training rows' features and 0 a tenth of a range beyond (domain_gate).
 ///
 /// With `Policy::monotone_under_load` the correction never makes a heavier batch faster.
@@ -254,7 +276,7 @@ template <class Physics, auto Features, boosting_policy Policy = correcting_boos
           split_policy InnerSplit = five_folds_of_models>
 struct hybrid {
   using features = typename std::remove_cvref_t<decltype(Features)>::set_type;
-  static constexpr std::array strengths{0.0, 0.25, 0.5};
+  static constexpr std::array strengths{0.0, 0.5};
 
   static std::string name() {
     std::string text = Physics::name() + ", corrected by " + std::to_string(Policy::options().rounds) +
@@ -282,18 +304,16 @@ struct hybrid {
     using physics_predictor = std::remove_cvref_t<decltype(Physics::fit(data, rows))>;
     if (rows.empty()) throw fit_error("no rows to fit on");
     const std::vector<fold> inner = inner_folds(data, rows);
-    detail::labelled_columns all = residuals_out_of_fold(data, rows, inner);
+    const lessons learned = residuals_out_of_fold(data, rows, inner);
     const boosting_options options = options_of_trees();
-    std::vector<strength_score> scores = tried(all, inner, options);
-    std::size_t chosen = 0;
-    for (std::size_t s = 1; s < scores.size(); ++s) {
-      if (scores[s].mean() < scores[chosen].mean()) chosen = s;
-    }
+    std::vector<strength_score> scores = tried(learned, inner, options);
+    const std::size_t chosen = detail::does_harm(scores[0].inner_mape, scores[1].inner_mape) ? 0 : 1;
+    const detail::labelled_columns taught = some(learned.all, learned.teaching);
     boosted_trees_fit correction =
-        detail::boost(all, {}, tree_loss::squared(), options, detail::names_of<features>());
-    return hybrid_predictor<physics_predictor, features>(Physics::fit(data, rows), std::move(correction.ensemble),
-                                                         detail::domain_gate(all.x, all.rows), std::move(scores),
-                                                         chosen, rows.size());
+        detail::boost(taught, {}, tree_loss::squared(), options, detail::names_of<features>());
+    return hybrid_predictor<physics_predictor, features>(
+        Physics::fit(data, rows), std::move(correction.ensemble), detail::domain_gate(taught.x, taught.rows),
+        std::move(scores), chosen, rows.size(), rows.size() - taught.rows);
   }
 
  private:
@@ -332,10 +352,14 @@ struct hybrid {
     }
   }
 
-  /// The features of all rows, and as labels log(time / physics fitted without the row's fold).
+  /// The features of all rows, and as labels log(time / physics fitted without the row's fold) where that predicts a time.
+  struct lessons {
+    detail::labelled_columns all;
+    row_set teaching;  ///< places of the rows with a label
+  };
   template <class Schema>
-  static detail::labelled_columns residuals_out_of_fold(const dataset<Schema>& data, const row_set& rows,
-                                                        const std::vector<fold>& inner) {
+  static lessons residuals_out_of_fold(const dataset<Schema>& data, const row_set& rows,
+                                       const std::vector<fold>& inner) {
     detail::labelled_columns all;
     all.rows = rows.size();
     all.x.resize(features::size * all.rows);
@@ -350,6 +374,7 @@ struct hybrid {
       return row_set::of(std::move(made));
     };
     std::vector<double> predicted;
+    std::vector<std::size_t> teaching;
     for (const fold& part : inner) {
       predicted.resize(part.test.size());
       const row_set tested = in_dataset(part.test);
@@ -360,15 +385,19 @@ struct hybrid {
       }
       std::size_t at = 0;
       part.test.for_each([&](std::size_t place) {
-        const double ratio = data.target()[numbers[place]] / predicted[at++];
-        if (!(ratio > 0.0) || !std::isfinite(ratio)) {
-          throw fit_error("the physics predicts no positive time, or the time is 0, on " +
+        const double physical = predicted[at++], time = data.target()[numbers[place]];
+        if (physical == 0.0) return;  // a step without work: no factor corrects it
+        if (!(physical > 0.0) || !std::isfinite(physical) || !(time > 0.0)) {
+          throw fit_error((time > 0.0 ? "the physics predicts " + detail::number_text(physical) + " s on "
+                                      : "the time is not positive on ") +
                           detail::place_of_row(data, numbers[place]));
         }
-        all.labels[place] = rafter::log(ratio);
+        all.labels[place] = rafter::log(time / physical);
+        teaching.push_back(place);
       });
     }
-    return all;
+    if (teaching.empty()) throw fit_error("the physics predicts no time for any of the rows");
+    return {std::move(all), row_set::of(std::move(teaching))};
   }
 
   static detail::labelled_columns some(const detail::labelled_columns& all, const row_set& places) {
@@ -383,19 +412,22 @@ struct hybrid {
   }
 
   /// The error of each strength on each inner fold, corrected by trees of the others.
-  static std::vector<strength_score> tried(const detail::labelled_columns& all, const std::vector<fold>& inner,
+  static std::vector<strength_score> tried(const lessons& of, const std::vector<fold>& inner,
                                            const boosting_options& options) {
     std::vector<strength_score> scores;
     for (const double strength : strengths) scores.push_back({strength, {}});
+    const detail::labelled_columns& all = of.all;
     std::array<double, features::size> x;
     for (const fold& part : inner) {
-      const detail::labelled_columns training = some(all, part.train);
+      const row_set taught = part.train & of.teaching, tested = part.test & of.teaching;
+      if (taught.empty() || tested.empty()) continue;
+      const detail::labelled_columns training = some(all, taught);
       const boosted_trees_fit fitted =
           detail::boost(training, {}, tree_loss::squared(), options, detail::names_of<features>());
       const tree_layout trees(fitted.ensemble);
       const detail::domain_gate gate(training.x, training.rows);
       std::array<double, strengths.size()> sum{};
-      part.test.for_each([&](std::size_t place) {
+      tested.for_each([&](std::size_t place) {
         for (std::size_t k = 0; k < features::size; ++k) x[k] = static_cast<double>(all.x[k * all.rows + place]);
         const double correction = trees.margin(x.data()) * gate(x.data());
         for (std::size_t s = 0; s < strengths.size(); ++s) {
@@ -403,7 +435,7 @@ struct hybrid {
         }
       });
       for (std::size_t s = 0; s < strengths.size(); ++s) {
-        scores[s].inner_mape.push_back(sum[s] / static_cast<double>(part.test.size()));
+        scores[s].inner_mape.push_back(sum[s] / static_cast<double>(tested.size()));
       }
     }
     return scores;

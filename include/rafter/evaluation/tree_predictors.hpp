@@ -15,25 +15,25 @@
 /// The predictors that learn trees, by the names that programs and reports use.
 namespace rafter::predictors {
 
-/// The study's boosted trees on the 30 features, log target, depth 4; and depth 8, which it used for one experiment.
-/// Read `model_code`.
+/// Boosted trees on the 30 features, log target, with the study's hyper-parameters. Reads `model_code`.
 struct trees : rafter::trees<catalog::study30, objective::log_target, study_boosting<4>> {
   static constexpr std::string_view label = "trees";
-};
-struct trees_deep : rafter::trees<catalog::study30, objective::log_target, study_boosting<8>> {
-  static constexpr std::string_view label = "trees_deep";
 };
 /// The 29 features that do not identify the model, for splits that hold models out.
 struct trees_anonymous
     : rafter::trees<without_identity<"model">(catalog::study30), objective::log_target, study_boosting<4>> {
   static constexpr std::string_view label = "trees";
 };
-struct trees_deep_anonymous
-    : rafter::trees<without_identity<"model">(catalog::study30), objective::log_target, study_boosting<8>> {
-  static constexpr std::string_view label = "trees_deep";
+/// The study's own: the squared error of the time itself, so that long steps decide.
+struct trees_study : rafter::trees<catalog::study30, objective::squared, study_boosting<4>> {
+  static constexpr std::string_view label = "trees_study";
+};
+struct trees_study_anonymous
+    : rafter::trees<without_identity<"model">(catalog::study30), objective::squared, study_boosting<4>> {
+  static constexpr std::string_view label = "trees_study";
 };
 /// The study's mistake, on purpose: `model_code` under splits that hold models out.
-struct trees_identity : identity_allowed<rafter::trees<catalog::study30, objective::log_target, study_boosting<4>>> {
+struct trees_identity : identity_allowed<rafter::trees<catalog::study30, objective::squared, study_boosting<4>>> {
   static constexpr std::string_view label = "trees_identity";
 };
 /// Trees on scale-free features, on log(time / roofline).
@@ -42,23 +42,30 @@ struct trees_scale_free
   static constexpr std::string_view label = "trees_scale_free";
 };
 
-/// The same where the KV pool's state stands in for per-request lengths.
+/// The same where the KV pool's state stands in for per-request lengths. For one experiment the study took depth 8.
 struct trees_proxies : rafter::trees<catalog::kv_proxies, objective::log_target, study_boosting<4>> {
   static constexpr std::string_view label = "trees";
-};
-struct trees_proxies_deep : rafter::trees<catalog::kv_proxies, objective::log_target, study_boosting<8>> {
-  static constexpr std::string_view label = "trees_deep";
 };
 struct trees_proxies_anonymous
     : rafter::trees<without_identity<"model">(catalog::kv_proxies), objective::log_target, study_boosting<4>> {
   static constexpr std::string_view label = "trees";
 };
-struct trees_proxies_deep_anonymous
-    : rafter::trees<without_identity<"model">(catalog::kv_proxies), objective::log_target, study_boosting<8>> {
-  static constexpr std::string_view label = "trees_deep";
+struct trees_study_proxies : rafter::trees<catalog::kv_proxies, objective::squared, study_boosting<4>> {
+  static constexpr std::string_view label = "trees_study";
 };
-struct trees_proxies_identity
-    : identity_allowed<rafter::trees<catalog::kv_proxies, objective::log_target, study_boosting<4>>> {
+struct trees_study_proxies_anonymous
+    : rafter::trees<without_identity<"model">(catalog::kv_proxies), objective::squared, study_boosting<4>> {
+  static constexpr std::string_view label = "trees_study";
+};
+struct trees_study_proxies_deep : rafter::trees<catalog::kv_proxies, objective::squared, study_boosting<8>> {
+  static constexpr std::string_view label = "trees_study_deep";
+};
+struct trees_study_proxies_deep_anonymous
+    : rafter::trees<without_identity<"model">(catalog::kv_proxies), objective::squared, study_boosting<8>> {
+  static constexpr std::string_view label = "trees_study_deep";
+};
+struct trees_identity_proxies
+    : identity_allowed<rafter::trees<catalog::kv_proxies, objective::squared, study_boosting<4>>> {
   static constexpr std::string_view label = "trees_identity";
 };
 
