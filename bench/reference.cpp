@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -352,9 +353,9 @@ void trees(const bench::reference_data& data, std::size_t repeat, std::size_t th
   rafter::boosted_trees_fit fit;
   std::vector<double> seconds;
   for (std::size_t repetition = 0; repetition < std::max<std::size_t>(1, repeat / 7); ++repetition) {
-    rafter::detail::stop_watch watch;  // the wall clock: the work may be shared by threads
+    const auto began = std::chrono::steady_clock::now();  // the wall clock: the work may be shared by threads
     fit = rafter::fit_boosted_trees(training, rafter::tree_loss::squared(), options);
-    seconds.push_back(watch.lap());
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   }
   std::vector<double> row(features);
   double sum = 0.0;
