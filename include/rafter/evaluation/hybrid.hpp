@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <optional>
 #include <span>
@@ -94,8 +95,10 @@ class domain_gate {
  public:
   static constexpr double margin = 0.1;
 
-  /// @param x  column by column, `rows` of each feature
-  domain_gate(const std::vector<float>& x, std::size_t rows) : least_(rows == 0 ? 0 : x.size() / rows) {
+  /// @param x         column by column, `rows` of each feature
+  /// @param of_range  whether a feature's range counts, or only whether it was ever missing; empty: each one's does
+  domain_gate(const std::vector<float>& x, std::size_t rows, const std::vector<bool>& of_range = {})
+      : least_(rows == 0 ? 0 : x.size() / rows) {
     most_ = least_;
     missing_.resize(least_.size());
     for (std::size_t k = 0; k < least_.size(); ++k) {
@@ -109,6 +112,10 @@ class domain_gate {
           least_[k] = std::min(least_[k], value);
           most_[k] = std::max(most_[k], value);
         }
+      }
+      if (!of_range.empty() && !of_range[k]) {
+        least_[k] = -std::numeric_limits<double>::infinity();
+        most_[k] = -least_[k];
       }
     }
   }
@@ -247,7 +254,10 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 ///   where they interpolate, and lose it where they do not (docs/study.md).
 /// - The gate g is 1 inside the ranges of the training rows' features and 0 a tenth of a range beyond (domain_gate).
 ///
-/// With `Policy::monotone_under_load` the correction never makes a heavier batch faster.
+/// With `Policy::monotone_under_load` the correction never makes a heavier batch faster. The gate then asks only for
+/// the features that a heavier batch leaves as they are: closing beyond the heaviest training batch it would take back
+/// what the trees add there, and a batch would get faster by growing. Beyond the ranges of load the correction stays
+/// what it was at their border.
 ///
 ///   using corrected = hybrid<predictors::best, catalog::correction>;
 template <class Physics, auto Features, boosting_policy Policy = correcting_boosting,
@@ -292,8 +302,7 @@ struct hybrid {
     boosted_trees_fit correction =
         detail::boost(all, {}, tree_loss::squared(), options, detail::names_of<features>());
     return hybrid_predictor<physics_predictor, features>(Physics::fit(data, rows), std::move(correction.ensemble),
-                                                         detail::domain_gate(all.x, all.rows), std::move(scores),
-                                                         chosen, rows.size());
+                                                         gate_of(all), std::move(scores), chosen, rows.size());
   }
 
  private:
@@ -312,6 +321,16 @@ struct hybrid {
       }
     }
     return options;
+  }
+
+  static detail::domain_gate gate_of(const detail::labelled_columns& training) {
+    std::vector<bool> of_range;
+    if constexpr (monotone()) {
+      for (const direction way : detail::directions_of_features<features>::value) {
+        of_range.push_back(way == direction::constant);
+      }
+    }
+    return {training.x, training.rows, of_range};
   }
 
   /// Folds of places among the training rows, ascending.
@@ -393,7 +412,7 @@ struct hybrid {
       const boosted_trees_fit fitted =
           detail::boost(training, {}, tree_loss::squared(), options, detail::names_of<features>());
       const tree_layout trees(fitted.ensemble);
-      const detail::domain_gate gate(training.x, training.rows);
+      const detail::domain_gate gate = gate_of(training);
       std::array<double, strengths.size()> sum{};
       part.test.for_each([&](std::size_t place) {
         for (std::size_t k = 0; k < features::size; ++k) x[k] = static_cast<double>(all.x[k * all.rows + place]);
