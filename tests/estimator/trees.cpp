@@ -120,6 +120,23 @@ TEST(Trees, GiveTheSolverTheOtherLosses) {
                                                              tree_loss::poisson());
 }
 
+struct shrunk_leaves {
+  static boosting_options options() { return {.rounds = 5, .alpha = 1000.0, .max_depth = 4}; }
+};
+TEST(Trees, TakeTheL1PenaltyOfTimesInMicroseconds) {
+  const setting& on = made();
+  const arrays from(on.steps, on.data, on.train);
+  const auto microseconds = each(from.times, [](double t) { return t * 1e6; });
+  const auto by_hand = fit_boosted_trees({.x = from.columns(), .labels = microseconds}, tree_loss::squared(),
+                                         shrunk_leaves::options());
+  const auto fitted = trees<tiny::mixture, objective::squared, shrunk_leaves>::fit(on.data, on.train);
+  const auto predicted = predictions(fitted, on.data);
+  for (std::size_t row = 0; row < on.data.size(); ++row) {
+    const auto x = tiny::mixture_of(on.steps[row]);
+    ASSERT_NEAR(1e6 * predicted[row] / by_hand.ensemble.predict(x.data()), 1.0, 1e-4) << row;
+  }
+}
+
 struct tokens_t : decltype(feature_set{"prefill_tokens"_f = prefill_tokens, "decode_tokens"_f = decode_tokens}) {};
 inline constexpr tokens_t tokens{};
 inline constexpr auto per_token =
@@ -261,6 +278,15 @@ TEST(Trees, RefuseAConstraintOnAFeatureThatTheyLack) {
   EXPECT_NE(why.find("decode_tokens"), std::string::npos) << why;
 }
 
+struct steep : few {
+  static std::vector<tree_constraint> constraints() { return {{"decode_tokens", 257}}; }  // 1 as a signed byte
+};
+TEST(Trees, RefuseAConstraintOfNoDirection) {
+  const setting& on = made();
+  EXPECT_NE(message_of([&] { trees<tiny::mixture, objective::log_target, steep>::fit(on.data, on.train); }),
+            "no exception");
+}
+
 TEST(Trees, SayWhatTheyAre) {
   EXPECT_EQ(by_log::name(), "30 boosted trees of depth 4 on 6 features, log ratio");
   const setting& on = made();
@@ -300,6 +326,9 @@ TEST(Trees, RefuseAnEnsembleOfOtherFeatures) {
             "feature 1 of the ensemble is 'depth', of the feature set 'layers'");
   other.feature_names.clear();
   EXPECT_EQ(message_of([&] { predictor{other}; }), "no exception");
+  other.feature_names.assign(width + 1, "prefill_tokens");
+  EXPECT_NE(message_of([&] { predictor{other}; }), "no exception");
+  other.feature_names.clear();
   other.features = width + 1;
   EXPECT_EQ(message_of([&] { predictor{other}; }), "the ensemble has 7 features, the feature set 6");
 }

@@ -43,6 +43,7 @@ template <class Base, auto Delta> struct pseudo_huber : Base {
 template <class Base, auto Q> struct quantile : Base {
   static constexpr double level = std::remove_cvref_t<decltype(Q)>::value;
   static_assert(level > 0.0 && level < 1.0, "rafter: a quantile is between 0 and 1");
+  static_assert(!Base::weighted, "rafter: the quantile of weighted rows is not that of the time");
   static constexpr std::string_view name = "quantile";
   static tree_loss tree_loss_of_rows() { return tree_loss::quantile(level); }
 };
@@ -62,8 +63,8 @@ struct poisson_deviance : squared {
 
 }  // namespace objective
 
-/// How trees are grown: an empty type with a static `options()`, in which gains are those of the label, squared: of a
-/// logarithm, or of microseconds where the label is the time itself. It may also name the features that the prediction must
+/// How trees are grown: an empty type with a static `options()`, in which gains are those of the label, squared (and
+/// `alpha` is of the label): of a logarithm, or of microseconds where the label is the time itself. It may also name the features that the prediction must
 /// not fall (+1) or not rise (-1) with, and stop early by rows held out of the fit:
 ///
 ///   struct careful {
@@ -129,6 +130,7 @@ template <class Features, class Objective, class Policy> boosting_options option
   if (labels_are_seconds<Objective>() && (robust || loss.kind == tree_loss_kind::squared)) {
     made.least_gain *= 1e-12;
     made.gamma *= 1e-12;
+    made.alpha *= 1e-6;
   }
   // Beyond delta the curvature vanishes and Newton's steps overshoot. A row that moves by at most 2 delta in a round
   // comes closer in each: from further than delta by the bound, from within because the step is below twice the residual.
@@ -144,7 +146,7 @@ template <class Features, class Objective, class Policy> boosting_options option
                         "', which is not among those " + "of the trees" +
                         did_you_mean(one.feature, names_of<Features>()));
       }
-      made.monotone[at] = static_cast<std::int8_t>(one.direction);
+      made.monotone[at] = static_cast<std::int8_t>(std::clamp(one.direction, -2, 2));  // the solver refuses ±2
     }
   }
   return made;

@@ -313,6 +313,8 @@ struct hybrid {
     boosting_options options = detail::options_for<features, objective::log_target, Policy>();
     if (!options.base_score) options.base_score = 0.0;  // a correction begins with none
     if constexpr (monotone()) {
+      static_assert(
+          !requires { Policy::constraints(); }, "rafter: a correction monotone under load has its constraints");
       options.monotone.assign(features::size, 0);
       constexpr auto& directions = detail::directions_of_features<features>::value;
       for (std::size_t k = 0; k < features::size; ++k) {
