@@ -12,10 +12,13 @@
 #include <vector>
 
 #include "naive/eigen.hpp"
+#include "rafter/solver/boosted_trees.hpp"
+#include "rafter/solver/tree_layout.hpp"
 #include "support/bits.hpp"
 #include "support/hand.hpp"
 #include "support/measure.hpp"
 #include "support/plan.hpp"
+#include "support/study30_rows.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define BENCH_SANITIZED 1
@@ -75,6 +78,44 @@ bool same_features(const bench::reference_data& data) {
   });
   return same;
 }
+
+#if !defined(BENCH_SANITIZED)
+/// 100 trees of depth 6 on the 30 features and the logarithm of the time, laid out against walked node by node.
+void expect_trees_faster_than_their_walk(const bench::reference_data& data) {
+  const bench::study30_rows from(data);
+  constexpr std::size_t features = bench::study30::size, some = 1024;
+  rafter::boosting_options options;
+  options.learning_rate = 0.1;
+  const rafter::tree_ensemble ensemble =
+      rafter::fit_boosted_trees({{from.x.data(), from.rows, features, from.stride}, from.log_time, {}, {}},
+                                rafter::tree_loss::squared(), options)
+          .ensemble;
+  const rafter::tree_layout layout(ensemble);
+  std::vector<double> by_row(some * features), walked(some), batch(some), one_by_one(some);
+  const std::size_t apart = from.rows / some;
+  std::vector<double> by_column(some * features);
+  for (std::size_t i = 0; i < some; ++i) {
+    for (std::size_t f = 0; f < features; ++f) {
+      by_row[i * features + f] = by_column[f * some + i] = from.x[f * from.stride + i * apart];
+    }
+  }
+  const auto walk = [&] {
+    for (std::size_t i = 0; i < some; ++i) walked[i] = ensemble.predict(by_row.data() + i * features);
+    bench::keep(walked);
+  };
+  const auto rows = [&] {
+    for (std::size_t i = 0; i < some; ++i) one_by_one[i] = layout.predict(by_row.data() + i * features);
+    bench::keep(one_by_one);
+  };
+  const auto together = [&] {
+    layout.predict(by_column.data(), some, some, batch.data());
+    bench::keep(batch);
+  };
+  expect_ratio("100 trees, many rows: layout with binning / walk node by node", 0.25, together, walk);
+  expect_ratio("100 trees, one row: layout with binning / walk node by node", 0.7, rows, walk);
+  expect("100 trees: the same bits in batches, one by one and by the walk", batch == walked && one_by_one == walked);
+}
+#endif
 
 }  // namespace
 
@@ -156,6 +197,7 @@ int main() {
     }
     bench::naive::eigen_gram(x.data(), data.size(), columns, stride, gram);
   });
+  expect_trees_faster_than_their_walk(data);
 #endif
   return failures == 0 ? 0 : 1;
 }

@@ -21,6 +21,7 @@
 #include "rafter/estimator/per.hpp"
 #include "rafter/solver/boosted_trees.hpp"
 #include "rafter/solver/ridge.hpp"
+#include "rafter/solver/tree_layout.hpp"
 #include "support/hand.hpp"
 #include "support/hand_nls.hpp"
 #include "support/measure.hpp"
@@ -340,9 +341,53 @@ void nonlinear_steps(const bench::reference_data& data, const std::vector<bench:
 
 // -- boosted trees -----------------------------------------------------------------------------------------------------
 
+/// Predictions by the layout of an ensemble, one thread: all rows as they stand in memory, doubles column by column, which
+/// are binned on the way; and one row after the other, of some thousand drawn at random.
+void tree_predictions(const rafter::tree_ensemble& ensemble, const bench::study30_rows& from, std::size_t seed,
+                      std::size_t repeat, json_object& out, json_object& extra) {
+  constexpr std::size_t features = bench::study30::size, some = 4096;
+  const rafter::tree_layout layout(ensemble);
+  std::vector<double> batch(from.rows), by_row(some * features);
+  bench::random_numbers random(seed + 2);
+  for (std::size_t i = 0; i < some; ++i) {
+    const std::size_t row = random.next() % from.rows;
+    for (std::size_t f = 0; f < features; ++f) by_row[i * features + f] = from.x[f * from.stride + row];
+  }
+  bench::race race;
+  race.enter("batch", [&] {
+    layout.predict(from.x.data(), from.stride, from.rows, batch.data());
+    bench::keep(batch);
+  });
+  const auto each = [&](const char* name, auto predict) {
+    race.enter(name, [&by_row, predict] {
+      for (std::size_t i = 0; i < some; ++i) {
+        double value = predict(by_row.data() + i * features);
+        bench::keep(value);
+      }
+    });
+  };
+  each("nothing", [](const double* row) { return *row; });
+  each("row", [&](const double* row) { return layout.predict(row); });
+  each("walk", [&](const double* row) { return ensemble.predict(row); });
+  race.run(repeat);
+  std::size_t unequal = 0;
+  std::vector<double> one(features);
+  for (std::size_t i = 0; i < from.rows; i += 7) {
+    for (std::size_t f = 0; f < features; ++f) one[f] = from.x[f * from.stride + i];
+    const double walked = ensemble.predict(one.data());
+    unequal += batch[i] != walked || layout.predict(one.data()) != walked;
+  }
+  const double per_call = 1.0 / static_cast<double>(some), per_row = 1.0 / static_cast<double>(from.rows);
+  out.number("trees_batch_ns_per_row", race.nanoseconds("batch") * per_row);
+  out.number("trees_row_ns", (race.nanoseconds("row") - race.nanoseconds("nothing")) * per_call);
+  extra.number("trees_walk_ns", (race.nanoseconds("walk") - race.nanoseconds("nothing")) * per_call);
+  extra.number("trees_predictions_unequal_to_walk", static_cast<double>(unequal));
+  extra.number("trees_leaves", static_cast<double>(ensemble.leaves()));
+}
+
 /// 200 rounds of depth 6 at rate 0.1 with 256 bins, on the logarithm of the step time; cuts and bins included.
-void trees(const bench::reference_data& data, std::size_t repeat, std::size_t threads, json_object& out,
-           json_object& extra) {
+void trees(const bench::reference_data& data, std::size_t seed, std::size_t repeat, std::size_t threads,
+           json_object& out, json_object& extra) {
   const bench::study30_rows from(data);
   constexpr std::size_t features = bench::study30::size;
   const rafter::tree_training_data training{{from.x.data(), from.rows, features, from.stride}, from.log_time, {}, {}};
@@ -370,6 +415,7 @@ void trees(const bench::reference_data& data, std::size_t repeat, std::size_t th
   extra.number("trees_histograms_s", fit.times.histograms);
   extra.number("trees_partition_s", fit.times.partition);
   extra.number("trees_train_mape", sum / static_cast<double>(from.rows));
+  tree_predictions(fit.ensemble, from, seed, repeat, out, extra);
 }
 
 }  // namespace
@@ -574,15 +620,9 @@ int main(int count, char** arguments) {
   }
   nonlinear_passes(data, chosen.repeat, extra);
   nonlinear_fits(data, chosen.repeat, out, extra);
-  trees(data, chosen.repeat, chosen.threads, out, extra);
+  trees(data, chosen.seed, chosen.repeat, chosen.threads, out, extra);
 
-  const std::vector<std::string> not_yet{"trees_batch_ns_per_row", "trees_row_ns"};
-  std::string list;
-  for (const std::string& name : not_yet) {
-    out.member(name.c_str(), "null");
-    list += (list.empty() ? "\"" : ", \"") + name + '"';
-  }
-  out.member("not_yet", "[" + list + "]");
+  out.member("not_yet", "[]");
   out.number("rows", static_cast<double>(rows));
   out.number("requests", static_cast<double>(data.total_requests()));
   out.number("groups", static_cast<double>(data.runs().size()));

@@ -28,7 +28,8 @@ namespace rafter {
 
 namespace objective {
 
-/// Another objective with a loss that grows like |r| beyond `Delta`, in units of the label: δ²(√(1 + (r/δ)²) − 1).
+/// Another objective with a loss that grows like |r| beyond `Delta`, in units of the label: δ²(√(1 + (r/δ)²) − 1). Unless
+/// the policy sets `max_leaf_step` (0: no bound, as in XGBoost), no round moves a prediction by more than 2δ.
 template <class Base, auto Delta> struct pseudo_huber : Base {
   static_assert(std::remove_cvref_t<decltype(Delta)>::value > 0.0,
                 "rafter: delta of a pseudo-Huber loss is positive");
@@ -42,6 +43,7 @@ template <class Base, auto Delta> struct pseudo_huber : Base {
 template <class Base, auto Q> struct quantile : Base {
   static constexpr double level = std::remove_cvref_t<decltype(Q)>::value;
   static_assert(level > 0.0 && level < 1.0, "rafter: a quantile is between 0 and 1");
+  static_assert(!Base::weighted, "rafter: the quantile of weighted rows is not that of the time");
   static constexpr std::string_view name = "quantile";
   static tree_loss tree_loss_of_rows() { return tree_loss::quantile(level); }
 };
@@ -61,8 +63,8 @@ struct poisson_deviance : squared {
 
 }  // namespace objective
 
-/// How trees are grown: an empty type with a static `options()`, in which gains are those of the label, squared: of a
-/// logarithm, or of microseconds where the label is the time itself. It may also name the features that the prediction must
+/// How trees are grown: an empty type with a static `options()`, in which gains are those of the label, squared (and
+/// `alpha` is of the label): of a logarithm, or of microseconds where the label is the time itself. It may also name the features that the prediction must
 /// not fall (+1) or not rise (-1) with, and stop early by rows held out of the fit:
 ///
 ///   struct careful {
@@ -123,10 +125,17 @@ template <class Objective> constexpr bool labels_are_seconds() {
 /// The options of a policy for the features of a set. @throws fit_error for a constraint on a feature that it lacks
 template <class Features, class Objective, class Policy> boosting_options options_for() {
   boosting_options made = Policy::options();
-  const tree_loss_kind loss = loss_of_rows<Objective>().kind;
-  if (labels_are_seconds<Objective>() && (loss == tree_loss_kind::squared || loss == tree_loss_kind::pseudo_huber)) {
+  const tree_loss loss = loss_of_rows<Objective>();
+  const bool robust = loss.kind == tree_loss_kind::pseudo_huber;
+  if (labels_are_seconds<Objective>() && (robust || loss.kind == tree_loss_kind::squared)) {
     made.least_gain *= 1e-12;
     made.gamma *= 1e-12;
+    made.alpha *= 1e-6;
+  }
+  // Beyond delta the curvature vanishes and Newton's steps overshoot. A row that moves by at most 2 delta in a round
+  // comes closer in each: from further than delta by the bound, from within because the step is below twice the residual.
+  if (robust && !made.max_leaf_step && made.learning_rate > 0.0) {
+    made.max_leaf_step = 2.0 * loss.parameter / made.learning_rate;
   }
   if constexpr (requires { Policy::constraints(); }) {
     made.monotone.assign(Features::size, 0);
@@ -137,7 +146,7 @@ template <class Features, class Objective, class Policy> boosting_options option
                         "', which is not among those " + "of the trees" +
                         did_you_mean(one.feature, names_of<Features>()));
       }
-      made.monotone[at] = static_cast<std::int8_t>(one.direction);
+      made.monotone[at] = static_cast<std::int8_t>(std::clamp(one.direction, -2, 2));  // the solver refuses ±2
     }
   }
   return made;
@@ -165,15 +174,15 @@ RAFTER_COLD inline boosted_trees_fit boost(const labelled_columns& from, const l
   }
 }
 
-/// The last rows of each experiment (of all rows where there are none): `share` of them, at least one of each.
+/// The last rows of each experiment (of all rows where there are none): `share` of them, at least one of each and not all.
 template <class Schema> row_set last_rows(const dataset<Schema>& data, const row_set& rows, double share) {
   const auto last = [share](const row_set& of) {
     const auto size = static_cast<double>(of.size());
-    const auto from = static_cast<std::size_t>(size - std::max(1.0, size * share));
+    const auto from = static_cast<std::size_t>(std::max(1.0, size - std::max(1.0, size * share)));
     std::vector<std::size_t> all = of.to_vector();
     return row_set::of({all.begin() + static_cast<std::ptrdiff_t>(from), all.end()});
   };
-  if (!data.has_group(group::experiment)) return last(rows);
+  if (!data.has_group(group::experiment)) return rows.size() > 1 ? last(rows) : row_set{};
   row_set held;
   const group_column& runs = data.groups(group::experiment);
   for (std::uint32_t code = 0; code < runs.count(); ++code) {

@@ -95,8 +95,10 @@ class domain_gate {
  public:
   static constexpr double margin = 0.1;
 
-  /// @param x  column by column, `rows` of each feature
-  domain_gate(const std::vector<float>& x, std::size_t rows) : least_(rows == 0 ? 0 : x.size() / rows) {
+  /// @param x         column by column, `rows` of each feature
+  /// @param of_range  whether a feature's range counts, or only whether it was ever missing; empty: each one's does
+  domain_gate(const std::vector<float>& x, std::size_t rows, const std::vector<bool>& of_range = {})
+      : least_(rows == 0 ? 0 : x.size() / rows) {
     most_ = least_;
     missing_.resize(least_.size());
     for (std::size_t k = 0; k < least_.size(); ++k) {
@@ -110,6 +112,10 @@ class domain_gate {
           least_[k] = std::min(least_[k], value);
           most_[k] = std::max(most_[k], value);
         }
+      }
+      if (!of_range.empty() && !of_range[k]) {
+        least_[k] = -std::numeric_limits<double>::infinity();
+        most_[k] = -least_[k];
       }
     }
   }
@@ -269,7 +275,10 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 ///   (docs/learned_models.md).
 /// - The gate g is 1 inside the ranges of the training rows' features and 0 a tenth of a range beyond (domain_gate).
 ///
-/// With `Policy::monotone_under_load` the correction never makes a heavier batch faster.
+/// With `Policy::monotone_under_load` the correction never makes a heavier batch faster. The gate then asks only for
+/// the features that a heavier batch leaves as they are: closing beyond the heaviest training batch it would take back
+/// what the trees add there, and a batch would get faster by growing. Beyond the ranges of load the correction stays
+/// what it was at their border.
 ///
 ///   using corrected = hybrid<predictors::best, catalog::correction>;
 template <class Physics, auto Features, boosting_policy Policy = correcting_boosting,
@@ -311,9 +320,9 @@ struct hybrid {
     const detail::labelled_columns taught = some(learned.all, learned.teaching);
     boosted_trees_fit correction =
         detail::boost(taught, {}, tree_loss::squared(), options, detail::names_of<features>());
-    return hybrid_predictor<physics_predictor, features>(
-        Physics::fit(data, rows), std::move(correction.ensemble), detail::domain_gate(taught.x, taught.rows),
-        std::move(scores), chosen, rows.size(), rows.size() - taught.rows);
+    return hybrid_predictor<physics_predictor, features>(Physics::fit(data, rows), std::move(correction.ensemble),
+                                                         gate_of(taught), std::move(scores), chosen, rows.size(),
+                                                         rows.size() - taught.rows);
   }
 
  private:
@@ -324,6 +333,8 @@ struct hybrid {
     boosting_options options = detail::options_for<features, objective::log_target, Policy>();
     if (!options.base_score) options.base_score = 0.0;  // a correction begins with none
     if constexpr (monotone()) {
+      static_assert(
+          !requires { Policy::constraints(); }, "rafter: a correction monotone under load has its constraints");
       options.monotone.assign(features::size, 0);
       constexpr auto& directions = detail::directions_of_features<features>::value;
       for (std::size_t k = 0; k < features::size; ++k) {
@@ -332,6 +343,16 @@ struct hybrid {
       }
     }
     return options;
+  }
+
+  static detail::domain_gate gate_of(const detail::labelled_columns& training) {
+    std::vector<bool> of_range;
+    if constexpr (monotone()) {
+      for (const direction way : detail::directions_of_features<features>::value) {
+        of_range.push_back(way == direction::constant);
+      }
+    }
+    return {training.x, training.rows, of_range};
   }
 
   /// Folds of places among the training rows, ascending.
@@ -425,7 +446,7 @@ struct hybrid {
       const boosted_trees_fit fitted =
           detail::boost(training, {}, tree_loss::squared(), options, detail::names_of<features>());
       const tree_layout trees(fitted.ensemble);
-      const detail::domain_gate gate(training.x, training.rows);
+      const detail::domain_gate gate = gate_of(training);
       std::array<double, strengths.size()> sum{};
       tested.for_each([&](std::size_t place) {
         for (std::size_t k = 0; k < features::size; ++k) x[k] = static_cast<double>(all.x[k * all.rows + place]);
