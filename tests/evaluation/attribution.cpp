@@ -258,6 +258,37 @@ TEST(Attribution, OfParametersPerLabelReadsEachRowsOwn) {
   EXPECT_EQ(one.contributions, attributions(fitted, data, row_set::of({row}))[0].contributions);
 }
 
+TEST(Attribution, OfOnePredictorPerLabelIsThatOfTheLabel) {
+  const data_type data = tiny::noisy_steps(300, 17);
+  const row_set rows = some_rows(data);
+  const auto fitted = per<group::model, linear_seconds>::fit(data, rows);
+  const attribution_table made = attributions(fitted, data, rows);
+  expect_additive(made, predicted(fitted, data, rows));
+  const auto& [label, part] = fitted.parts()[2];
+  const row_set own = rows & row_set::where(data.size(), [&](std::size_t row) {
+                        return data.groups(group::model).name(row) == label;
+                      });
+  EXPECT_EQ(attributions(fitted, data, own).contributions, attributions(part, data, own).contributions);
+  const row_set without =
+      row_set::where(data.size(), [&](std::size_t row) { return !own.contains(row) && row % 3 != 1; });
+  const auto fewer = per<group::model, linear_seconds>::fit(data, without);
+  EXPECT_EQ(message_of([&] { attributions(fewer, data, rows); }), "nothing was fitted for model '" + label + "'");
+}
+
+TEST(Attribution, OfANormalFormIsItsTerms) {
+  const data_type data = tiny::noisy_steps(300, 18, 0.01);
+  const row_set rows = some_rows(data);
+  const auto fitted = pmnf<only<"prefill_tokens", "decode_tokens">(tiny::mixture)>::fit(data, rows);
+  ASSERT_FALSE(fitted.form().terms.empty());
+  const attribution_table made = attributions(fitted, data, rows);
+  EXPECT_EQ(made.columns(), fitted.form().terms.size());
+  EXPECT_EQ(made.base[0], fitted.form().constant);
+  EXPECT_NE(fitted.formula().find(made.names[0]), std::string::npos);
+  expect_additive(made, predicted(fitted, data, rows));
+  const attribution one = explainer(fitted)(data[0], data.deployment_of(0));
+  EXPECT_NEAR(one.time().value, made[0].time().value, 1e-15);
+}
+
 TEST(Attribution, OfAHybridIsTheProductThatItIs) {
   const data_type data = tiny::dataset_of(tiny::random_engine_steps(500, 16), [](const auto& s, std::size_t) {
     const auto layers = static_cast<double>(tiny::engines()[s.engine].architecture.layers);

@@ -25,6 +25,8 @@
 #include "rafter/estimator/feature_tiles.hpp"
 #include "rafter/estimator/linear.hpp"
 #include "rafter/estimator/nonlinear.hpp"
+#include "rafter/estimator/per.hpp"
+#include "rafter/estimator/pmnf.hpp"
 #include "rafter/estimator/trees.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/hybrid.hpp"
@@ -267,7 +269,7 @@ class linear_explainer
     base_ = at_means.value();
   }
   /// Mean of each feature over the background.
-  const std::vector<double>& means() const { return means_; }
+  std::vector<double> means() const { return means_; }
 
   void contributions(const double* x, std::size_t rows, double* to) const {
     for (std::size_t i = 0; i < rows * Features::size; ++i) {
@@ -360,6 +362,48 @@ template <class Physics, class Features, class Layout> class hybrid_explainer {
 
   const hybrid_predictor<Physics, Features, Layout>* predictor_;
   tree_attributions trees_;
+};
+
+/// Explains a formula in performance-model normal form: the base is its constant, each term contributes its value, in
+/// seconds. Refers to the predictor, which must outlive it.
+template <class Metrics, class Options> class pmnf_explainer {
+ public:
+  explicit pmnf_explainer(const pmnf_predictor<Metrics, Options>& predictor) : form_(&predictor.form()) {}
+
+  static constexpr attribution_scale scale() { return attribution_scale::time_in_seconds; }
+
+  template <class Schema> attribution_table table(const dataset<Schema>& data, const row_set& rows) const {
+    attribution_table made = empty(rows.size());
+    std::vector<double> x;
+    detail::for_each_feature_tile<Metrics>(data, rows, [&](const detail::feature_tile& tile) {
+      detail::rows_of_tile<Metrics::size>(tile, x);
+      for (std::size_t i = 0; i < tile.rows; ++i) explain_row(x.data() + i * Metrics::size, tile.first + i, made);
+    });
+    return made;
+  }
+  template <class Record, class Deployment>
+  attribution operator()(const Record& record, const Deployment& deployment) const {
+    attribution_table made = empty(1);
+    explain_row(Metrics::evaluate(record, deployment).data(), 0, made);
+    return made[0];
+  }
+
+ private:
+  attribution_table empty(std::size_t rows) const {
+    attribution_table made{.scale = scale(),
+                           .names = {},
+                           .base = std::vector<double>(rows, form_->constant),
+                           .contributions = std::vector<double>(rows * form_->terms.size())};
+    for (const normal_form_term& term : form_->terms) made.names.push_back(text_of(term, Metrics::names));
+    return made;
+  }
+  void explain_row(const double* x, std::size_t row, attribution_table& to) const {
+    for (std::size_t k = 0; k < to.columns(); ++k) {
+      to.contributions[row * to.columns() + k] = form_->coefficients[k] * form_->terms[k].value(x);
+    }
+  }
+
+  const normal_form* form_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -539,9 +583,9 @@ template <class Model, class Predictor, class... Parts> class physics_explainer 
   }
 
   static constexpr attribution_scale scale() { return attribution_scale::time_in_seconds; }
-  const std::vector<std::string>& names() const { return names_; }
+  std::vector<std::string> names() const { return names_; }
   /// What each name stands for.
-  const std::vector<std::string>& formulas() const { return formulas_; }
+  std::vector<std::string> formulas() const { return formulas_; }
 
   /// @throws fit_error naming a label that nothing was fitted for; evaluation_error naming the first row on which parts
   ///         given by the author do not add up to the prediction, to 1e-9 of it
@@ -684,6 +728,9 @@ template <class Physics, class Features, class Layout>
 auto explainer(const hybrid_predictor<Physics, Features, Layout>& predictor) {
   return hybrid_explainer<Physics, Features, Layout>(predictor);
 }
+template <class Metrics, class Options> auto explainer(const pmnf_predictor<Metrics, Options>& predictor) {
+  return pmnf_explainer<Metrics, Options>(predictor);
+}
 /// By the summands of the model, named by formula or, for the best transferring model, by kernel.
 template <class Model, class Objective> auto explainer(const nonlinear_predictor<Model, Objective>& predictor) {
   return detail::explainer_of_summands<Model>(predictor, detail::names_of_summands<Model>(summands<Model>{}),
@@ -721,6 +768,50 @@ template <class Predictor, class Schema>
 requires requires(const Predictor& predictor) { explainer(predictor); }
 attribution_table attributions(const Predictor& predictor, const dataset<Schema>& data, const row_set& rows) {
   return explainer(predictor).table(data, rows);
+}
+
+/// Of one predictor per label: each row by its label's own. Linear ones against the mean features of the label's rows.
+/// @throws fit_error naming a label that no part was fitted on; evaluation_error where parts attribute to different things
+template <group Axis, class Part, class Schema>
+attribution_table attributions(const per_predictor<Axis, Part>& predictor, const dataset<Schema>& data,
+                               const row_set& rows) {
+  const group_column& labels = data.groups(Axis);
+  std::vector<std::size_t> place(data.size());
+  std::size_t count = 0;
+  rows.for_each([&](std::size_t row) { place[row] = count++; });
+  attribution_table made;
+  bool first = true;
+  for (std::uint32_t code = 0; code < labels.count(); ++code) {
+    const row_set own = rows & labels.rows_of(code);
+    if (own.empty()) continue;
+    const std::string& label = labels.names()[code];
+    const auto part = std::find_if(predictor.parts().begin(), predictor.parts().end(),
+                                   [&](const auto& each) { return each.first == label; });
+    if (part == predictor.parts().end()) {
+      throw fit_error("nothing was fitted for " + std::string(name_of(Axis)) + " '" + label + "'");
+    }
+    const attribution_table of_part = attributions(part->second, data, own);
+    if (first) {
+      made = {.scale = of_part.scale,
+              .names = of_part.names,
+              .base = std::vector<double>(count),
+              .contributions = std::vector<double>(count * of_part.columns())};
+      first = false;
+    }
+    if (of_part.names != made.names || of_part.scale != made.scale) {
+      throw evaluation_error("the predictor of " + std::string(name_of(Axis)) + " '" + label +
+                             "' attributes to other things than the first");
+    }
+    std::size_t i = 0;
+    own.for_each([&](std::size_t row) {
+      made.base[place[row]] = of_part.base[i];
+      for (std::size_t k = 0; k < made.columns(); ++k) {
+        made.contributions[place[row] * made.columns() + k] = of_part(i, k);
+      }
+      ++i;
+    });
+  }
+  return made;
 }
 
 }  // namespace rafter
