@@ -192,6 +192,8 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 
   const Physics& physics() const { return physics_; }
   const tree_ensemble& correction() const { return trees_; }
+  /// How much of the correction counts for a row's features: gate()(x), 0 … 1.
+  const detail::domain_gate& gate() const { return gate_; }
   /// Which share of the trees' logarithm counts, and what the inner folds said of each that was tried.
   double strength() const { return scores_[chosen_].strength; }
   const std::vector<strength_score>& scores() const { return scores_; }

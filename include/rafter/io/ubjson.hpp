@@ -208,8 +208,8 @@ class ubjson_parser {
 
 /// Parses Universal Binary JSON; `name` stands for the path in errors, which name bytes instead of lines.
 /// @throws io_error where the bytes are cut off, repeat a key, nest absurdly, or count more than there is
-inline json_value parse_ubjson(std::string_view bytes, std::string name) {
-  nlohmann::json root = detail::ubjson_parser(bytes, name).document();
+inline json_value parse_ubjson(std::string_view content, std::string name) {
+  nlohmann::json root = detail::ubjson_parser(content, name).document();
   auto document =
       std::make_shared<detail::json_document>(detail::json_document{std::move(name), {}, std::move(root)});
   const nlohmann::json* const value = &document->root;

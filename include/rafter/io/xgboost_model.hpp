@@ -311,8 +311,8 @@ inline tree_ensemble parse_xgboost_json(std::string_view text, std::string name)
   return detail::xgboost_model_reader(parse_json(text, std::move(name))).read();
 }
 /// The model in the bytes of a UBJSON file, XGBoost's default format since 2.1. @throws io_error
-inline tree_ensemble parse_xgboost_ubjson(std::string_view bytes, std::string name) {
-  return detail::xgboost_model_reader(parse_ubjson(bytes, std::move(name))).read();
+inline tree_ensemble parse_xgboost_ubjson(std::string_view content, std::string name) {
+  return detail::xgboost_model_reader(parse_ubjson(content, std::move(name))).read();
 }
 
 /// Either of them: behind the first brace, JSON has a quote and UBJSON the type of a length.
