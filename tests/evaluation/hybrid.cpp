@@ -215,17 +215,24 @@ TEST(Hybrid, LearnsNothingOfRowsWithoutWorkAndSaysSo) {
   EXPECT_EQ(out[0], 0.0);
 }
 
-// By hand: differences 1, 2, 3 with mean 2 and standard error 1/√3; 3, -1, -1 with mean ⅓ and standard error 4/3.
-TEST(Hybrid, HarmIsARiseOfMoreThanItsStandardError) {
+// By hand: differences 1, 2, 3, 2, 2 with mean 2 and standard error 0.32; 4, -1, -1, 0, -1 with mean 0.2 and 0.97.
+TEST(Hybrid, HarmOfFiveFoldsIsARiseOfMoreThanItsStandardError) {
   using rafter::detail::does_harm;
-  EXPECT_TRUE(does_harm({1.0, 1.0, 1.0}, {2.0, 3.0, 4.0}));
-  EXPECT_FALSE(does_harm({1.0, 1.0, 1.0}, {4.0, 0.0, 0.0}));
-  EXPECT_FALSE(does_harm({2.0, 2.0}, {1.0, 1.0}));
-  EXPECT_FALSE(does_harm({2.0, 2.0}, {2.0, 2.0}));
+  const std::vector<double> without(5, 2.0);
+  EXPECT_TRUE(does_harm(without, {3.0, 4.0, 5.0, 4.0, 4.0}));
+  EXPECT_FALSE(does_harm(without, {6.0, 1.0, 1.0, 2.0, 1.0}));
+  EXPECT_FALSE(does_harm(without, {1.0, 1.0, 1.0, 1.0, 1.0}));
+  EXPECT_FALSE(does_harm(without, without));
+  EXPECT_TRUE(does_harm(without, {std::nan(""), 1.0, 1.0, 1.0, 1.0}));
+}
+TEST(Hybrid, OfFewerFoldsNoneMayGetWorse) {
+  using rafter::detail::does_harm;
+  EXPECT_FALSE(does_harm({2.0, 2.0, 2.0, 2.0}, {1.0, 1.9, 2.0, 1.0}));
+  EXPECT_TRUE(does_harm({2.0, 2.0, 2.0, 2.0}, {1.0, 2.1, 1.0, 1.0}));
+  EXPECT_TRUE(does_harm({2.0, 2.0}, {2.0, 2.0}));
   EXPECT_TRUE(does_harm({2.0}, {2.5}));
-  EXPECT_FALSE(does_harm({2.0}, {1.5}));
   EXPECT_TRUE(does_harm({}, {}));
-  EXPECT_TRUE(does_harm({1.0, 1.0}, {std::nan(""), 1.0}));
+  EXPECT_TRUE(does_harm({1.0, 1.0}, {std::nan(""), 0.5}));
 }
 
 // -- folds ---------------------------------------------------------------------------------------------------------

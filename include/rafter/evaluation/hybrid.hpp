@@ -150,17 +150,20 @@ inline double mean_of(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-/// Is the mean of `with` above that of `without` by more than the standard error of their differences? True where there is
-/// nothing to compare; of a single pair, where it is above at all.
+/// Do the inner folds speak against a correction? Of five or more: if the mean of `with` is above that of `without` by
+/// more than the standard error of their differences. Fewer say little of what was never seen: if it raises the error of
+/// any, or lowers none.
 inline bool does_harm(const std::vector<double>& without, const std::vector<double>& with) {
-  if (with.empty()) return true;
   std::vector<double> differences, squares;
   for (std::size_t i = 0; i < with.size(); ++i) differences.push_back(with[i] - without[i]);
+  if (with.size() < 5) {
+    const bool never_worse = std::all_of(differences.begin(), differences.end(), [](double d) { return d <= 0.0; });
+    return with.empty() || !never_worse || !(mean_of(differences) < 0.0);
+  }
   const double mean = mean_of(differences);
   for (const double one : differences) squares.push_back((one - mean) * (one - mean));
-  const auto folds = static_cast<double>(with.size());
-  const double error = with.size() < 2 ? 0.0 : rafter::sqrt(mean_of(squares) / (folds - 1.0));
-  return !(mean <= error) || (error == 0.0 && mean > 0.0);
+  const double error = rafter::sqrt(mean_of(squares) / (static_cast<double>(with.size()) - 1.0));
+  return !(mean <= error);
 }
 
 }  // namespace detail
@@ -220,7 +223,7 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
     if (alone.inner_mape.empty()) {
       found.push_back("the correction is not used: no inner fold has rows to judge it by");
     } else if (chosen_ == 0) {
-      found.push_back("the correction is not used, for it does harm on the inner folds: " + told);
+      found.push_back("the correction is not used, for the inner folds speak against it: " + told);
     } else {
       found.push_back("correction at strength " + detail::number_text(strength()) + ": inner folds " + told);
     }
@@ -271,10 +274,10 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 ///
 /// - They learn log(time / physics) out of fold: of rows that the physics was not fitted on (`InnerSplit` within the
 ///   training rows), so that they see its errors of transfer, not those of its fit.
-/// - The strength s is one half, or 0, the physics alone, where the inner folds show that a half does harm: each is
-///   predicted by physics and trees that did not see it, and the mean error rises by more than its standard error over
-///   the folds. Trees at full strength win a little more where they interpolate, and lose it where they do not
-///   (docs/learned_models.md).
+/// - The strength s is one half, or 0, the physics alone, where the inner folds speak against it, each predicted by physics
+///   and trees that did not see it: where the mean error rises by more than its standard error over five folds, or any
+///   of fewer folds gets worse, or none better. Trees at full strength win a little more where they interpolate, and lose it where
+///   they do not (docs/learned_models.md).
 /// - The gate g is 1 inside the ranges of the training rows' features and 0 a tenth of a range beyond (domain_gate).
 ///
 /// With `Policy::monotone_under_load` the correction never makes a heavier batch faster. The gate then asks only for

@@ -1,14 +1,5 @@
-# 20 Scale to other hardware
-
-What would a kernel take on a device that nobody measured it on? Wave scaling (Yu and others 2021, "Habitat") takes its time on another, and scales with
-bandwidth as far as memory bounds it (γ, from its arithmetic intensity and the balance of the new device), and with the rate of a thread block and the
-number of waves as far as compute does. `scaled_by_waves` is the paper's equation; `scaled_to_device` applies it to an operation of
-`analytical/operation.hpp`.
-
-<!-- file: examples/20_scale_to_other_hardware.cpp -->
-```cpp
 // Kernel times of one device from those of another, by several rules. SPDX-License-Identifier: Apache-2.0
-//   20_scale_to_other_hardware [folder of the external data]     without: a few made-up kernels
+//   19_scale_to_other_hardware [folder of the external data]     without: a few made-up kernels
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -86,39 +77,3 @@ int main(int count, char** argument) {
   compare("products of vidur, H100-A100", products_of(data / "vidur" / "h100"), h100,
           products_of(data / "vidur" / "a100"), a100);
 }
-```
-
-On measured kernels, the absolute percentage error over all points that both devices have:
-
-<!-- output of: 20_scale_to_other_hardware $RAFTER_DATA -->
-```
-kernels                        rule              points   median %     mean %
-products, H100-H200            waves counted      71484       7.03      10.26
-                               many waves         71484      15.83      16.42
-                               roofline ratio     71484      20.11      18.71
-                               no scaling         71484       4.97       9.63
-prefill attention, H100-H200   waves counted      28102       4.51       9.85
-                               many waves         28102      13.85      15.01
-                               roofline ratio     28102      18.53      15.84
-                               no scaling         28102       1.65       2.68
-decode attention, H100-H200    waves counted      35398      12.88      15.01
-                               many waves         35398      28.54      26.03
-                               roofline ratio     35398      29.16      26.64
-                               no scaling         35398       1.77       5.69
-products of vidur, H100-A100   waves counted      13572      10.12      15.08
-                               many waves         13572      10.15      14.61
-                               roofline ratio     13572      12.48      18.82
-                               no scaling         13572      63.69      60.72
-```
-
-From H100 to H200 only the memory is faster, and most of these kernels are too small to notice: not scaling at all is the best rule of the four.
-Counting waves finds much of that out, because a kernel of less than a wave scales with the rate of a block alone (so does Habitat's program); the
-many-waves form and the ratio of rooflines give every small kernel the larger bandwidth. From H100 to A100 all of the device changes, not scaling is
-hopeless, and both forms of wave scaling are better than the ratio of rooflines. A table's points count a kernel of 5 µs as much as one of 5 ms: for whole
-steps see [per operation](per_operation.md).
-
-Two things differ from Habitat: the rate of a block is the peak of one multiprocessor instead of the clock (matrix units get wider between generations),
-and thread blocks are not read from a profiler but counted as tiles of 128 of the result or, since libraries split long sums, of the operand. The latter was
-chosen after seeing the H200's times, among three countings; the A100's, which had no part in the choice, differ little between them.
-
-Reference: [analytical](analytical/README.md), [per operation](per_operation.md).
