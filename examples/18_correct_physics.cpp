@@ -20,7 +20,7 @@ struct for_workloads : hybrid<predictors::roofline9, catalog::correction, correc
 };
 // Trees on a feature that names the model do not compile under lomo: "rafter: this feature identifies the groups that
 // the split holds out; say without_identity<"model">(set), or that axis".
-static_assert(!transfers_under<predictors::trees, lomo> && transfers_under<for_models, lomo>);
+static_assert(!transfers_under<predictors::trees30, lomo> && transfers_under<for_models, lomo>);
 
 template <class Report> void tell(const Report& report) {
   fmt::print("{}\n", report.split);
@@ -35,6 +35,6 @@ template <class Report> void tell(const Report& report) {
 
 int main() {
   const auto data = parse_rafter_steps(rafter_data::embedded_steps(), "embedded:steps.csv");
-  tell(evaluate<predictors::trees_anonymous, predictors::roofline9, for_models>(data, lomo{}));
-  tell(evaluate<predictors::trees, predictors::roofline9, for_workloads>(data, lowo{}));
+  tell(evaluate<predictors::trees30_anonymous, predictors::roofline9, for_models>(data, lomo{}));
+  tell(evaluate<predictors::trees30, predictors::roofline9, for_workloads>(data, lowo{}));
 }

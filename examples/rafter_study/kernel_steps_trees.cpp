@@ -7,7 +7,7 @@ namespace study {
 namespace {
 using namespace rafter::predictors;
 using learned =
-    std::tuple<entry<trees, trees_anonymous>, entry<trees_study, trees_study_anonymous>, entry<trees_identity>,
+    std::tuple<entry<trees30, trees30_anonymous>, entry<trees_study, trees_study_anonymous>, entry<trees_identity>,
                entry<trees_scale_free>, entry<hybrid_of_kernels>, entry<hybrid_monotone_of_kernels>>;
 }  // namespace
 

@@ -6,8 +6,9 @@
 namespace study {
 namespace {
 using namespace rafter::predictors;
-using learned = std::tuple<entry<trees, trees_anonymous>, entry<trees_study, trees_study_anonymous>,
-                           entry<trees_identity>, entry<trees_scale_free>, entry<hybrid>, entry<hybrid_monotone>>;
+using learned =
+    std::tuple<entry<trees30, trees30_anonymous>, entry<trees_study, trees_study_anonymous>, entry<trees_identity>,
+               entry<trees_scale_free>, entry<hybrid_of_serving>, entry<hybrid_monotone>>;
 }  // namespace
 
 entry_list<rafter::rafter_schema> trees_on_rafter_steps() { return entries_of<rafter::rafter_schema>(learned{}); }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rafter/estimator/analytical_model.hpp"
+#include "rafter/solver/ordinary_least_squares.hpp"
 #include "support/engine_steps.hpp"
 #include "support/message.hpp"
 
@@ -157,7 +158,23 @@ TEST(Hybrid, SaysWhatItIsMadeOf) {
   const auto summary = fitted.summary();
   EXPECT_EQ(summary.rows, 1500U);
   EXPECT_EQ(summary.parameters, fitted.physics().summary().parameters + fitted.correction().leaves());
-  EXPECT_EQ(fitted.findings().at(0).find("correction at strength 0.5: inner folds "), 0U);
+  EXPECT_EQ(
+      fitted.findings().at(0).find("correction at strength 0.5: 0 of 4 inner folds (five_folds_of_models) get worse"),
+      0U);
+}
+
+using always_positive = linear<tiny::mixture, ordinary_least_squares, objective::log_target>;
+
+TEST(Hybrid, BoundToADeploymentItGivesTheSameBits) {
+  const auto data = with_structure(1500);
+  const auto fitted = hybrid<always_positive, tiny::mixture>::fit(data, row_set::all(1500));
+  const auto steps = tiny::random_engine_steps(1500, 3);
+  const auto predicted = predictions(fitted, data, row_set::all(1500));
+  for (std::size_t row = 0; row < 1500; row += 7) {
+    const auto& engine = tiny::engines()[steps[row].engine];
+    ASSERT_EQ(fitted.bind<engine_step>(engine)(steps[row]).value, predicted[row]);
+    ASSERT_EQ(fitted.predict(steps[row], engine).value, predicted[row]);
+  }
 }
 
 struct coded_t : decltype(feature_set{"tokens"_f = prefill_tokens, "code"_f = model_code}) {};

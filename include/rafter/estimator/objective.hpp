@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 
@@ -62,6 +63,16 @@ template <auto Base> struct log_ratio_to {
 
 /// Squared error of log(time).
 using log_target = log_ratio_to<detail::one_second>;
+
+/// The same where times are counted in milliseconds or microseconds: what a model was fitted to that comes from elsewhere.
+using log_of_milliseconds = log_ratio_to<constant<1, -3, units::second>{}>;
+using log_of_microseconds = log_ratio_to<constant<1, -6, units::second>{}>;
+template <std::int64_t PerSecond> struct counted_in : squared {
+  static constexpr auto label(expression auto target) { return magnitude(target) * constant<PerSecond, 0>{}; }
+  template <class V> static constexpr V predict(V value, V) { return value / static_cast<double>(PerSecond); }
+};
+using milliseconds = counted_in<1'000>;
+using microseconds = counted_in<1'000'000>;
 
 /// Squared log(prediction / time) of a model that is an expression in seconds: a factor of two too slow counts like a
 /// factor of two too fast, on steps of any length. The model must be positive on every row.

@@ -131,7 +131,7 @@ struct best_of_pool_state
 
 /// A formula of the work's least times, searched (estimator/pmnf.hpp): for steps whose requests are known, and for logs
 /// of the KV pool's state.
-struct pmnf : rafter::pmnf<catalog::work_metrics> {
+struct pmnf_of_work : rafter::pmnf<catalog::work_metrics> {
   static constexpr std::string_view label = "pmnf";
 };
 struct pmnf_of_pool_state : rafter::pmnf<catalog::pool_metrics> {

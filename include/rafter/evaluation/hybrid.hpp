@@ -183,13 +183,14 @@ struct strength_score {
 template <class Physics, class Features, class Layout = tree_layout> class hybrid_predictor {
  public:
   hybrid_predictor(Physics physics, tree_ensemble trees, detail::domain_gate gate, std::vector<strength_score> scores,
-                   std::size_t chosen, std::size_t rows, std::size_t without_work)
+                   std::size_t chosen, std::string_view inner_name, std::size_t rows, std::size_t without_work)
       : physics_(std::move(physics)),
         trees_(std::move(trees)),
         layout_(trees_),
         gate_(std::move(gate)),
         scores_(std::move(scores)),
         chosen_(chosen),
+        inner_name_(inner_name),
         rows_(rows),
         without_work_(without_work) {}
 
@@ -216,16 +217,20 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
       std::snprintf(text, sizeof text, "%.2f %%", 100.0 * value);
       return std::string(text);
     };
-    const strength_score& alone = scores_.front();
+    const strength_score &alone = scores_.front(), &with = scores_.back();
     std::vector<std::string> found;
-    const std::string told = percent(alone.mean()) + " -> " + percent(scores_.back().mean()) + " in the mean, " +
-                             percent(alone.worst()) + " -> " + percent(scores_.back().worst()) + " in the worst";
+    std::size_t worse = 0;
+    for (std::size_t f = 0; f < with.inner_mape.size(); ++f) worse += with.inner_mape[f] > alone.inner_mape[f];
+    const std::string told = std::to_string(worse) + " of " + std::to_string(with.inner_mape.size()) +
+                             " inner folds (" + std::string(inner_name_) + ") get worse with it, " +
+                             percent(alone.mean()) + " -> " + percent(with.mean()) + " in the mean, " +
+                             percent(alone.worst()) + " -> " + percent(with.worst()) + " in the worst";
     if (alone.inner_mape.empty()) {
       found.push_back("the correction is not used: no inner fold has rows to judge it by");
     } else if (chosen_ == 0) {
-      found.push_back("the correction is not used, for the inner folds speak against it: " + told);
+      found.push_back("the correction is not used: " + told);
     } else {
-      found.push_back("correction at strength " + detail::number_text(strength()) + ": inner folds " + told);
+      found.push_back("correction at strength " + detail::number_text(strength()) + ": " + told);
     }
     if (without_work_ > 0) {
       found.push_back(std::to_string(without_work_) + " of " + std::to_string(rows_) +
@@ -248,6 +253,20 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
       }
     });
   }
+  /// Everything that depends on the deployment computed once; refers to this predictor. Does not allocate when it predicts.
+  template <class Record, class Deployment>
+  auto bind(const Deployment& deployment) const requires requires(const Physics& physics) {
+    physics.template bind<Record>(deployment);
+  }
+  {
+    return [this, physics = physics_.template bind<Record>(deployment),
+            features = Features::template bind<Record>(deployment)](const Record& record) {
+      const seconds physical = physics(record);
+      if (strength() == 0.0) return physical;
+      const auto x = features(record);
+      return seconds{physical.value * factor(layout_.margin(x.data()), gate_(x.data()))};
+    };
+  }
   /// One step of one deployment.
   template <class Record, class Deployment>
   seconds predict(const Record& record, const Deployment& deployment) const {
@@ -266,6 +285,7 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
   detail::domain_gate gate_;
   std::vector<strength_score> scores_;
   std::size_t chosen_;
+  std::string_view inner_name_;
   std::size_t rows_, without_work_;
 };
 
@@ -284,6 +304,9 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 /// the features that a heavier batch leaves as they are: closing beyond the heaviest training batch it would take back
 /// what the trees add there, and a batch would get faster by growing. Beyond the ranges of load the correction stays
 /// what it was at their border.
+///
+/// `InnerSplit` is to ask what the predictor will be asked: whole models left out by default; `lowo` where the models are
+/// known and a workload is not.
 ///
 ///   using corrected = hybrid<predictors::best, catalog::correction>;
 template <class Physics, auto Features, boosting_policy Policy = correcting_boosting,
@@ -326,8 +349,8 @@ struct hybrid {
     boosted_trees_fit correction =
         detail::boost(taught, {}, tree_loss::squared(), options, detail::names_of<features>());
     return hybrid_predictor<physics_predictor, features>(Physics::fit(data, rows), std::move(correction.ensemble),
-                                                         gate_of(taught), std::move(scores), chosen, rows.size(),
-                                                         rows.size() - taught.rows);
+                                                         gate_of(taught), std::move(scores), chosen, InnerSplit::name,
+                                                         rows.size(), rows.size() - taught.rows);
   }
 
  private:

@@ -16,11 +16,11 @@
 namespace rafter::predictors {
 
 /// Boosted trees on the 30 features, log target, with the study's hyper-parameters. Reads `model_code`.
-struct trees : rafter::trees<catalog::study30, objective::log_target, study_boosting<4>> {
+struct trees30 : rafter::trees<catalog::study30, objective::log_target, study_boosting<4>> {
   static constexpr std::string_view label = "trees";
 };
 /// The 29 features that do not identify the model, for splits that hold models out.
-struct trees_anonymous
+struct trees30_anonymous
     : rafter::trees<without_identity<"model">(catalog::study30), objective::log_target, study_boosting<4>> {
   static constexpr std::string_view label = "trees";
 };
@@ -70,7 +70,7 @@ struct trees_identity_proxies
 };
 
 /// `best`, and trees for what it leaves: for steps of a serving engine, for sums of kernels, for logs without KV lengths.
-struct hybrid : rafter::hybrid<best, catalog::correction> {
+struct hybrid_of_serving : rafter::hybrid<best, catalog::correction> {
   static constexpr std::string_view label = "hybrid";
 };
 struct hybrid_of_kernels : rafter::hybrid<best_of_kernels, catalog::correction> {
