@@ -11,8 +11,8 @@ namespace {
 
 using rafter::tree_ensemble;
 using rafter::tree_node;
-using rafter::detail::tree_bins;
-using rafter::detail::tree_cuts;
+using rafter::detail::binned_slots;
+using rafter::detail::threshold_slots;
 
 constexpr double missing = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -23,7 +23,7 @@ void add_split(tree_ensemble& to, std::int32_t feature, float threshold, bool mi
       .left = 1, .right = 2, .feature = feature, .threshold = threshold, .missing_left = missing_left};
   to.trees.push_back({{root, tree_node{}, tree_node{}}});
 }
-int bin(const tree_bins& bins, std::size_t slot, double x) {
+int bin(const binned_slots& bins, std::size_t slot, double x) {
   return rafter::detail::bin_of(bins.slots[slot], bins.missing[slot], static_cast<float>(x)) + 128;
 }
 
@@ -37,7 +37,7 @@ TEST(TreeBinning, ABinCountsTheThresholdsThatAreNotAbove) {
       add_split(ensemble, 0, threshold, true);
     }
     ASSERT_EQ(thresholds.size(), static_cast<std::size_t>(count));
-    const tree_bins bins = tree_cuts(ensemble).bins();
+    const binned_slots bins = threshold_slots(ensemble).bins();
     ASSERT_EQ(bins.slots.size(), 1U);
     int below = 0;
     EXPECT_EQ(bin(bins, 0, -infinity), 0);
@@ -52,8 +52,8 @@ TEST(TreeBinning, ABinCountsTheThresholdsThatAreNotAbove) {
 TEST(TreeBinning, ASplitSendsRightWhatHasAGreaterBin) {
   tree_ensemble ensemble{.features = 1};
   for (int i = 0; i < 700; ++i) add_split(ensemble, 0, 0.5F * static_cast<float>(i), true);
-  const tree_cuts cuts(ensemble);
-  const tree_bins bins = cuts.bins();
+  const threshold_slots cuts(ensemble);
+  const binned_slots bins = cuts.bins();
   ASSERT_EQ(cuts.slots(), 3U);
   for (int i = 0; i < 700; ++i) {
     const auto [slot, threshold] = cuts.of(ensemble.trees[static_cast<std::size_t>(i)].nodes[0]);
@@ -68,7 +68,7 @@ TEST(TreeBinning, AMissingValueIsBelowOrAboveEveryThreshold) {
   tree_ensemble ensemble{.features = 2};
   add_split(ensemble, 1, 1.0F, true);
   add_split(ensemble, 1, 2.0F, false);
-  const tree_bins bins = tree_cuts(ensemble).bins();
+  const binned_slots bins = threshold_slots(ensemble).bins();
   ASSERT_EQ(bins.features, (std::vector<std::uint32_t>{1, 1}));
   EXPECT_EQ(bin(bins, 0, missing), 0);
   EXPECT_EQ(bin(bins, 1, missing), 255);
@@ -78,7 +78,7 @@ TEST(TreeBinning, BothZerosAreOneThreshold) {
   tree_ensemble ensemble{.features = 1};
   add_split(ensemble, 0, 0.0F, true);
   add_split(ensemble, 0, -0.0F, true);
-  const tree_bins bins = tree_cuts(ensemble).bins();
+  const binned_slots bins = threshold_slots(ensemble).bins();
   EXPECT_EQ(bin(bins, 0, 1.0), 1);
   EXPECT_EQ(bin(bins, 0, -0.0), 1);
   EXPECT_EQ(bin(bins, 0, -1e-45), 0);

@@ -311,7 +311,8 @@ class per_op_fitted_predictor {
     return seconds{parts(inputs::shape_of(inputs::set::evaluate(record, runs)), runs).sum()};
   }
 
-  /// What the parts of a step should take.
+  /// What the parts of a step should take. Of a device that training did not see, the tables of the first device that it
+  /// saw, scaled by rooflines; of a GEMM library that it did not see, the products of the other library.
   operation_times parts(const step_shape& step, const deployment& runs) const {
     const device_tables* own = &devices_.front();
     for (const device_tables& one : devices_) {

@@ -31,20 +31,21 @@
 
 namespace rafter {
 
-/// At most five parts of whole models; where there is one model, five consecutive parts of the rows.
-struct five_folds_of_models {
-  static constexpr std::string_view name = "five_folds_of_models";
+/// Each model left out, or sixteen parts of whole models where there are more; where there is one model, five
+/// consecutive parts of the rows.
+struct folds_of_models {
+  static constexpr std::string_view name = "folds_of_models";
   static constexpr std::array<group, 0> held_out = no_group;
   static constexpr std::optional<group> fits_one_per{};
   static constexpr bool is_random = false;
 
   template <splittable Data> std::vector<fold> folds(const Data& data) const {
     const std::size_t models = data.has_group(group::model) ? data.groups(group::model).count() : 0;
-    if (models >= 2) return grouped_k_fold<group::model>{.k = std::min<std::size_t>(5, models)}.folds(data);
+    if (models >= 2) return grouped_k_fold<group::model>{.k = std::min<std::size_t>(16, models)}.folds(data);
     return k_fold{.k = std::min<std::size_t>(5, data.size()), .shuffle = false}.folds(data);
   }
 };
-static_assert(split_policy<five_folds_of_models>);
+static_assert(split_policy<folds_of_models>);
 
 /// Trees that correct a physical model: few, and each leaf by many rows.
 struct correcting_boosting {
@@ -150,20 +151,13 @@ inline double mean_of(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-/// Do the inner folds speak against a correction? Of five or more: if the mean of `with` is above that of `without` by
-/// more than the standard error of their differences. Fewer say little of what was never seen: if it raises the error of
-/// any, or lowers none.
+/// Do the inner folds speak against a correction? If it does not lower the mean of their errors; and fewer than five say
+/// little of what was never seen: if it raises the error of any.
 inline bool does_harm(const std::vector<double>& without, const std::vector<double>& with) {
-  std::vector<double> differences, squares;
-  for (std::size_t i = 0; i < with.size(); ++i) differences.push_back(with[i] - without[i]);
-  if (with.size() < 5) {
-    const bool never_worse = std::all_of(differences.begin(), differences.end(), [](double d) { return d <= 0.0; });
-    return with.empty() || !never_worse || !(mean_of(differences) < 0.0);
-  }
-  const double mean = mean_of(differences);
-  for (const double one : differences) squares.push_back((one - mean) * (one - mean));
-  const double error = rafter::sqrt(mean_of(squares) / (static_cast<double>(with.size()) - 1.0));
-  return !(mean <= error);
+  if (with.empty() || !(mean_of(with) < mean_of(without))) return true;
+  bool any_worse = false;
+  for (std::size_t i = 0; i < with.size(); ++i) any_worse = any_worse || with[i] > without[i];
+  return with.size() < 5 && any_worse;
 }
 
 }  // namespace detail
@@ -294,10 +288,10 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 ///
 /// - They learn log(time / physics) out of fold: of rows that the physics was not fitted on (`InnerSplit` within the
 ///   training rows), so that they see its errors of transfer, not those of its fit.
-/// - The strength s is one half, or 0, the physics alone, where the inner folds speak against it, each predicted by physics
-///   and trees that did not see it: where the mean error rises by more than its standard error over five folds, or any
-///   of fewer folds gets worse, or none better. Trees at full strength win a little more where they interpolate, and lose it where
-///   they do not (docs/learned_models.md).
+/// - The strength s is one half, or 0, the physics alone, where the inner folds speak against it: where it does not lower
+///   their mean error, or any of fewer than five gets worse. Each is predicted by physics and trees that were fitted
+///   without it (the labels of those trees come from physics fitted without the label's row). Trees at full strength
+///   win a little more where they interpolate, and lose it where they do not (docs/learned_models.md).
 /// - The gate g is 1 inside the ranges of the training rows' features and 0 a tenth of a range beyond (domain_gate).
 ///
 /// With `Policy::monotone_under_load` the correction never makes a heavier batch faster. The gate then asks only for
@@ -310,7 +304,7 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
 ///
 ///   using corrected = hybrid<predictors::best, catalog::correction>;
 template <class Physics, auto Features, boosting_policy Policy = correcting_boosting,
-          split_policy InnerSplit = five_folds_of_models>
+          split_policy InnerSplit = folds_of_models>
 struct hybrid {
   using features = typename std::remove_cvref_t<decltype(Features)>::set_type;
   static constexpr std::array strengths{0.0, 0.5};

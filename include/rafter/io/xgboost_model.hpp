@@ -167,9 +167,13 @@ class xgboost_model_reader {
     if (value && parameter(*value) > 1) throw value->error("is more than one: several outputs are not read");
   }
 
+  static constexpr std::size_t most_features = std::size_t{1} << 20U;
+
   void read_learner() {
     const json_value parameters = learner_.at("learner_model_param");
-    made_.features = static_cast<std::size_t>(parameter(parameters.at("num_feature")));
+    const json_value count = parameters.at("num_feature");
+    made_.features = static_cast<std::size_t>(parameter(count));
+    if (made_.features > most_features) throw count.error("is more features than a model has");
     refuse_above_one(parameters, "num_class");
     refuse_above_one(parameters, "num_target");
 

@@ -82,7 +82,7 @@ struct boosted_trees_fit {
 /// Gradient-boosted regression trees: second-order boosting on histograms (Chen and Guestrin 2016, "XGBoost: a scalable
 /// tree boosting system"), with XGBoost's `hist` as the model for every choice between equal splits.
 ///
-/// Gradients are rounded to fixed point, at least 22 bits below their mean, and summed as integers: sums are exact, so
+/// Gradients are rounded to fixed point, at least 20 bits below their mean, and summed as integers: sums are exact, so
 /// that the result depends neither on the order of the rows within a node nor on the number of threads.
 /// @throws solver_error for input that makes no sense, naming the row, feature or option. At most 2³¹ - 1 rows.
 RAFTER_NUMERICS_FUNCTION boosted_trees_fit fit_boosted_trees(const tree_training_data& data, const tree_loss& loss,

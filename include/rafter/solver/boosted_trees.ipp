@@ -168,6 +168,10 @@ inline std::uint64_t mixed_seed(std::uint64_t seed, std::uint64_t a, std::uint64
   return seed;
 }
 
+[[noreturn]] RAFTER_COLD_FUNCTION void refuse_boosting(const std::string& what) {
+  throw solver_error("rafter: boosted_trees: " + what);
+}
+
 class stop_watch {
  public:
   /// Seconds since the last call.
@@ -238,6 +242,9 @@ template <class Sums> class tree_trainer {
       result_.times.gradients += watch.lap();
       bool stop = false;
       if (options_.early_stopping_rounds > 0) {
+        if (!std::isfinite(result_.validation_metric.back())) {
+          refuse_boosting("the validation metric of round " + std::to_string(round + 1) + " is not a finite number");
+        }
         if (result_.validation_metric.back() < best) {
           best = result_.validation_metric.back();
           best_round = round + 1;
@@ -929,11 +936,8 @@ template <class Sums> class tree_trainer {
   }
 };
 
-[[noreturn]] RAFTER_COLD_FUNCTION void refuse_boosting(const std::string& what) {
-  throw solver_error("rafter: boosted_trees: " + what);
-}
-
 RAFTER_COLD_FUNCTION void check_options(const boosting_options& o, std::size_t features) {
+  if (o.threads > 1024) refuse_boosting("threads " + std::to_string(o.threads) + ", must be at most 1024");
   const auto at_least = [](const char* name, double value, bool good, const char* must) {
     if (!good || !std::isfinite(value)) {
       refuse_boosting(std::string(name) + " " + number_text(value) + ", must be " + must);

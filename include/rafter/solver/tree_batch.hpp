@@ -24,7 +24,7 @@ struct alignas(64) batch_bins {
 
 /// @param x      value of feature j in row i: x[j·stride + i]
 /// @param count  rows, at most 64; the bins of the others are those of 0
-RAFTER_HOT inline void bin_columns(const tree_bins& bins, const double* x, std::size_t stride, std::size_t count,
+RAFTER_HOT inline void bin_columns(const binned_slots& bins, const double* x, std::size_t stride, std::size_t count,
                                    batch_bins& into) {
   float values[batch_rows] = {};
   for (std::size_t s = 0; s < bins.slots.size(); ++s) {
@@ -39,7 +39,7 @@ RAFTER_HOT inline void bin_columns(const tree_bins& bins, const double* x, std::
 
 /// @param row  row(i), i < count: numbers of row i, one for each feature
 template <class Row>
-void bin_rows(const tree_bins& bins, Row&& row, std::size_t first, std::size_t count, batch_bins& into) {
+void bin_rows(const binned_slots& bins, Row&& row, std::size_t first, std::size_t count, batch_bins& into) {
   for (std::size_t i = 0; i < batch_rows; ++i) {
     const double* x = row(first + std::min(i, count - 1));
     for (std::size_t s = 0; s < bins.slots.size(); ++s) {

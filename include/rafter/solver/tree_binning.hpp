@@ -34,21 +34,21 @@ struct alignas(64) tree_slot {
 };
 
 /// What turns rows into bins.
-struct tree_bins {
+struct binned_slots {
   std::vector<tree_slot> slots = {};
   std::vector<std::uint32_t> features = {};  ///< of each slot
   std::vector<std::int8_t> missing = {};     ///< bin of NaN, of each slot
 };
 
 /// The thresholds of an ensemble, and where each is compared.
-class tree_cuts {
+class threshold_slots {
  public:
   struct place {
     std::size_t slot;
     std::int8_t threshold;  ///< a row goes right iff its bin in the slot is greater
   };
 
-  explicit tree_cuts(const tree_ensemble& ensemble) {
+  explicit threshold_slots(const tree_ensemble& ensemble) {
     for (const regression_tree& tree : ensemble.trees) {
       for (const tree_node& node : tree.nodes) {
         if (!node.leaf()) cuts_.push_back(cut_of(node));
@@ -72,8 +72,8 @@ class tree_cuts {
     const auto at = std::lower_bound(cuts_.begin(), cuts_.end(), cut_of(split), before);
     return places_[static_cast<std::size_t>(at - cuts_.begin())];
   }
-  tree_bins bins() const {
-    tree_bins made;
+  binned_slots bins() const {
+    binned_slots made;
     for (std::size_t i = 0; i < cuts_.size(); ++i) {
       const std::size_t in_slot = static_cast<std::size_t>(places_[i].threshold + tree_slot::offset);
       if (in_slot == 0) {
@@ -140,7 +140,7 @@ RAFTER_ALWAYS_INLINE std::int8_t bin_of(const tree_slot& slot, std::int8_t missi
 }
 
 /// One row. @param x  feature j is x[j·stride]  @param into  as many bytes as there are slots
-RAFTER_ALWAYS_INLINE void bin_row(const tree_bins& bins, const double* x, std::size_t stride, std::int8_t* into) {
+RAFTER_ALWAYS_INLINE void bin_row(const binned_slots& bins, const double* x, std::size_t stride, std::int8_t* into) {
   const std::size_t slots = bins.slots.size();
   for (std::size_t s = 0; s < slots; ++s) {
     into[s] = bin_of(bins.slots[s], bins.missing[s], static_cast<float>(x[bins.features[s] * stride]));

@@ -52,7 +52,7 @@ struct tree_blocks {
   static constexpr std::size_t most_slots = 256;
 
   std::size_t trees = 0;  ///< without the padding
-  tree_bins bins = {};
+  binned_slots bins = {};
   std::vector<tree_block> blocks = {};
   std::vector<float> leaves = {};               ///< of tree t at exit e: [64·t + e]; where it has no tail
   std::vector<std::uint32_t> tail_steps = {};   ///< of each tree: levels below its block
@@ -65,7 +65,7 @@ struct tree_blocks {
   std::vector<tree_batch_split> batch_splits = {};  ///< 64 for each tree, in that order
 
   tree_blocks() = default;
-  tree_blocks(const tree_ensemble& ensemble, const tree_cuts& cuts)
+  tree_blocks(const tree_ensemble& ensemble, const threshold_slots& cuts)
       : trees(ensemble.trees.size()), bins(cuts.bins()) {
     constexpr std::size_t group = tree_ensemble::partial_sums;
     const std::size_t padded = (trees + group - 1) / group * group;
@@ -98,7 +98,7 @@ struct tree_blocks {
   }
 
  private:
-  void fill(const tree_cuts& cuts, const std::vector<tree_node>& nodes, std::size_t tree) {
+  void fill(const threshold_slots& cuts, const std::vector<tree_node>& nodes, std::size_t tree) {
     std::array<std::size_t, 2 * tree_block::exits>
         which{};  // node of the tree + 1 at each place of the heap; 0: none
     which[1] = 1;
@@ -128,7 +128,7 @@ struct tree_blocks {
   }
 
   /// Copies a node to a place in the tail, and what is below it behind everything else.
-  void hang(const tree_cuts& cuts, const std::vector<tree_node>& nodes, std::size_t top, std::size_t place) {
+  void hang(const threshold_slots& cuts, const std::vector<tree_node>& nodes, std::size_t top, std::size_t place) {
     struct copy {
       std::size_t from, to;
     };

@@ -44,7 +44,7 @@ class tree_layout {
     if (nodes > std::numeric_limits<std::uint32_t>::max() / 2) {
       throw tree_error("an ensemble of " + std::to_string(ensemble.trees.size()) + " trees is too large to lay out");
     }
-    const detail::tree_cuts cuts(ensemble);
+    const detail::threshold_slots cuts(ensemble);
     slots_ = cuts.slots();
     if (slots_ <= detail::tree_blocks::most_slots) {
       blocks_ = detail::tree_blocks(ensemble, cuts);

@@ -18,8 +18,8 @@
 
 namespace rafter {
 
-/// For steps that were composed of kernels measured one by one: no matrix product and no attention measurement of a
-/// tested row is in any row trained on, while models are on both sides. Each measurement falls into one of k parts by
+/// For steps that were composed of kernels measured one by one: no sum of matrix products (one model, tp and token
+/// count) and no attention measurement of a tested row is in any row trained on, while models are on both sides. Each measurement falls into one of k parts by
 /// the seed; a fold tests the rows all of whose measurements are in its part, and trains on the rows none of whose are.
 /// Rows that have some but not all of theirs in the part do neither, so the folds do not test every row.
 /// Throws `dataset_error` when the data has no measurements, `validation_error` when a measurement axis has fewer than k.
