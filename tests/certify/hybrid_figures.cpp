@@ -53,6 +53,20 @@ TEST(HybridFigures, OfWholeMeasurementsHeldOut) {
   EXPECT_LE(100.0 * report.results[0].mean_mape(), 3.1);
 }
 
+TEST(HybridFigures, OfModelsAndAttentionShapesHeldOut) {
+  RAFTER_NEEDS_KERNEL_STEPS();
+  const auto models = evaluate<physics, corrected>(h100(), lomo{});
+  const auto shapes = evaluate<corrected>(h100(), leave_one_attention_shape_out{});
+  const predictor_result &alone = models.results[0], &with = models.results[1];
+  std::printf("models: mean %.4f %%, worst %.4f %%; attention shapes: mean %.4f %%\n", 100.0 * with.mean_mape(),
+              100.0 * with.worst_mape(), 100.0 * shapes.results[0].mean_mape());
+  EXPECT_LE(100.0 * with.mean_mape(), 3.7);
+  EXPECT_LE(100.0 * shapes.results[0].mean_mape(), 3.4);
+  for (std::size_t f = 0; f < with.folds.size(); ++f) {
+    EXPECT_LE(100.0 * with.folds[f].errors.mape, 100.0 * alone.folds[f].errors.mape + 0.5) << with.folds[f].held_out;
+  }
+}
+
 TEST(HybridFigures, AreThoseOfThePhysicsForTheOtherKindOfRouting) {
   RAFTER_NEEDS_KERNEL_STEPS();
   const auto report = evaluate<physics, corrected>(h100(), leave_one_routing_out{});
