@@ -187,6 +187,25 @@ TEST(Attribution, OfTreesIsTheSolversOnOneRecord) {
   EXPECT_EQ(made.contributions, attributions(fitted, data, row_set::of({17}))[0].contributions);
 }
 
+TEST(Attribution, OfTreesAgainstABackgroundAddsUpFromItsMean) {
+  const data_type data = tiny::noisy_steps(300, 10);
+  const row_set all = row_set::all(data.size()), background = row_set::of({3, 50, 111, 200});
+  const auto fitted = trees<tiny::mixture, objective::log_target, few_trees>::fit(data, all);
+  const auto against = explainer(fitted, data, background);
+  const attribution_table made = against.table(data, all);
+  expect_additive(made, predicted(fitted, data, all));
+  double mean = 0.0;
+  for (const double time : predicted(fitted, data, background)) mean += std::log(time) / 4.0;
+  EXPECT_NEAR(made.base[0], mean, 1e-12);
+  const attribution one = against(data[17], data.deployment_of(17));
+  EXPECT_EQ(one.contributions, made[17].contributions);
+  EXPECT_NE(one.contributions, explainer(fitted).table(data, all)[17].contributions);
+  // A row against itself alone has nothing to explain.
+  const attribution_table none = explainer(fitted, data, row_set::of({17})).table(data, row_set::of({17}));
+  for (const double each : none.contributions) EXPECT_EQ(each, 0.0);
+  EXPECT_THROW(explainer(fitted, data, row_set{}), evaluation_error);
+}
+
 TEST(Attribution, TakesAModelApartAtItsSums) {
   using parts = summands<decltype(model)>;
   EXPECT_EQ(detail::length_of(parts{}), 3U);

@@ -308,6 +308,44 @@ class trees_explainer
   tree_attributions trees_;
 };
 
+/// Explains trees against rows of a background instead of the covers of their nodes (interventional Shapley values): the
+/// base is the mean over the background, a feature outside a coalition takes its value from there. Costs a walk through
+/// every tree for each row of the background: some hundred rows are enough.
+template <class Features, class Objective>
+class background_trees_explainer
+    : public detail::explainer_of_features<background_trees_explainer<Features, Objective>, Features, Objective> {
+  using shared = detail::explainer_of_features<background_trees_explainer, Features, Objective>;
+
+ public:
+  /// @throws evaluation_error when the background has no rows
+  template <class Layout, class Schema>
+  background_trees_explainer(const trees_predictor<Features, Objective, Layout>& predictor,
+                             const dataset<Schema>& data, const row_set& background)
+      : shared(detail::scale_of_values<Objective>(predictor.ensemble().link == tree_link::exponential)),
+        trees_(against(predictor.ensemble(), data, background)) {}
+
+  void contributions(const double* x, std::size_t rows, double* to) const {
+    auto work = trees_.make_workspace();
+    for (std::size_t i = 0; i < rows; ++i) trees_.explain(x + i * Features::size, to + i * Features::size, work);
+  }
+  double base_value() const { return trees_.expected(); }
+
+ private:
+  template <class Schema>
+  static interventional_attributions against(const tree_ensemble& ensemble, const dataset<Schema>& data,
+                                             const row_set& background) {
+    if (background.empty()) throw evaluation_error("trees are explained against a background of no rows");
+    std::vector<double> rows, x;
+    detail::for_each_feature_tile<Features>(data, background, [&](const detail::feature_tile& tile) {
+      detail::rows_of_tile<Features::size>(tile, x);
+      rows.insert(rows.end(), x.begin(), x.end());
+    });
+    return {ensemble, rows.data(), background.size()};
+  }
+
+  interventional_attributions trees_;
+};
+
 /// Explains a hybrid as the product that it is: log(time) = strength · gate · expected correction + log(physics) +
 /// Σ strength · gate · Shapley value of the feature. `physics` is the first name; explainer(predictor.physics()) splits it,
 /// in seconds. Refers to the predictor, which must outlive it.
@@ -723,6 +761,12 @@ auto explainer(const linear_predictor<Features, Objective>& predictor, const dat
 template <class Features, class Objective, class Layout>
 auto explainer(const trees_predictor<Features, Objective, Layout>& predictor) {
   return trees_explainer<Features, Objective>(predictor);
+}
+/// Against rows of a background, interventional.
+template <class Features, class Objective, class Layout, class Schema>
+auto explainer(const trees_predictor<Features, Objective, Layout>& predictor, const dataset<Schema>& data,
+               const row_set& background) {
+  return background_trees_explainer<Features, Objective>(predictor, data, background);
 }
 template <class Physics, class Features, class Layout>
 auto explainer(const hybrid_predictor<Physics, Features, Layout>& predictor) {
