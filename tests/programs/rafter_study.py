@@ -464,7 +464,9 @@ class Rows(Case):
         results = []
         for path in (ordered, swapped):
             report = self.folder / "report.json"
-            self.runs("--data", path, "--schema", "blis_steps", "--json", report)
+            # Trees that sample rows and searches over blocks of rows do depend on their order.
+            steady = [one for one in PREDICTORS if one not in ("pmnf", "per_op")]
+            self.runs("--data", path, "--schema", "blis_steps", "--json", report, "--predictors", ",".join(steady))
             results.append(json.loads(report.read_text())["results"])
         for a, b in zip(*results):
             self.assertAlmostEqual(a["mean_fold_mape"], b["mean_fold_mape"], places=6)
@@ -839,13 +841,16 @@ class Reports(Case):
 
     def test_every_split_runs_where_the_data_allows_it(self):
         splits = re.search("^splits: (.*)$", self.runs("--list"), re.M).group(1).split(", ")
-        self.assertEqual(len(splits), 12)
+        self.assertEqual(len(splits), 14)
         for split in splits:
             with self.subTest(split=split):
                 if split == "loho":
                     self.refused(study("--split", split), "loho needs at least two kinds of hardware; this dataset has one")
                     continue
-                report = self.report("--split", split)
+                if split == "whole_measurements":
+                    self.refused(study("--split", split), "the data has no group 'gemm_measurement'")
+                    continue
+                report = self.report("--split", split, "--predictors", "mean,ridge30,best,trees,pmnf")
                 self.check_report(report, "rafter", 6400)
                 self.assertEqual(report["split"], split)
 
