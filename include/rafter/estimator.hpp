@@ -12,7 +12,7 @@
 #include "rafter/estimator/nonlinear.hpp"
 #include "rafter/estimator/objective.hpp"
 #include "rafter/estimator/per.hpp"
-#include "rafter/estimator/pmnf.hpp"
 #include "rafter/estimator/per_op.hpp"
+#include "rafter/estimator/pmnf.hpp"
 #include "rafter/estimator/predictors.hpp"
 #include "rafter/estimator/routed.hpp"
