@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdio>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,6 +53,17 @@ concept estimator_on = requires(const Data& data, const row_set& rows) {
 };
 
 namespace detail {
+/// "row 17 (steps.csv:19)".
+template <class Schema> std::string place_of_row(const dataset<Schema>& data, std::size_t row) {
+  return "row " + std::to_string(row) + " (" + data.source() + ":" + std::to_string(data.line(row)) + ")";
+}
+/// "3.53 %" of 0.0353.
+inline std::string percent_text(double fraction) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100.0 * fraction);
+  return text;
+}
+
 /// The short name that programs and reports use: `label` where the estimator has one, else its description.
 template <class E> std::string label_of() {
   if constexpr (requires { E::label; }) {

@@ -62,11 +62,6 @@ inline std::size_t nth_row(const row_set& rows, std::size_t i) {
   return 0;
 }
 
-/// "row 17 (steps.csv:19)".
-template <class Schema> std::string place_of_row(const dataset<Schema>& data, std::size_t row) {
-  return "row " + std::to_string(row) + " (" + data.source() + ":" + std::to_string(data.line(row)) + ")";
-}
-
 /// What a solver over whole columns is given.
 struct labelled_columns {
   std::vector<float> x;         ///< column by column; NaN: missing

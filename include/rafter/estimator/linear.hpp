@@ -128,8 +128,8 @@ template <class Features, class Objective, class Schema> class linear_rows final
           if (k == features || std::isfinite(value)) continue;
           const std::string what = k < features ? "feature '" + std::string(Features::names[k]) + "'"
                                                 : "the label of target '" + std::string(data_.target_name()) + "'";
-          throw fit_error(what + " is " + (std::isnan(value) ? "not a number" : "infinite") + " on row " +
-                          std::to_string(row) + " (" + data_.source() + ":" + std::to_string(data_.line(row)) + ")");
+          throw fit_error(what + " is " + (std::isnan(value) ? "not a number" : "infinite") + " on " +
+                          place_of_row(data_, row));
         }
       }
     });
@@ -267,6 +267,13 @@ template <class Features, class Objective, class Schema> class linear_rows final
   evaluation evaluation_;
   std::vector<double> shift_;
 };
+
+/// What in the features, or in the base that predictions are relative to, identifies groups of an axis.
+template <class Features, class Objective> constexpr std::string_view identity_read_by(group axis) {
+  const std::string_view of_features = Features::identity_feature(name_of(axis));
+  return of_features.empty() ? first_identity_of<std::remove_cvref_t<decltype(Objective::base())>>(name_of(axis))
+                             : of_features;
+}
 
 /// Can a record or schema feed the features and the base that the objective's predictions are relative to?
 template <class Features, class Objective, class Binding> struct linear_needs {
@@ -450,10 +457,7 @@ template <auto Features, linear_solver Solver, class Objective = objective::squa
     return text;
   }
   static constexpr std::string_view reads_identity(group axis) {
-    const std::string_view of_features = features::identity_feature(name_of(axis));
-    return of_features.empty()
-               ? detail::first_identity_of<std::remove_cvref_t<decltype(Objective::base())>>(name_of(axis))
-               : of_features;
+    return detail::identity_read_by<features, Objective>(axis);
   }
   static constexpr bool fitted_per(group) { return false; }
   /// The first observable that a schema lacks for this estimator, or an empty view.

@@ -451,8 +451,7 @@ template <class Model, class Objective, class Schema> class nonlinear_rows final
                         (std::isnan(weight)   ? "not a number"
                          : std::isinf(weight) ? "infinite"
                                               : "negative") +
-                        " on row " + std::to_string(row) + " (" + data.source() + ":" +
-                        std::to_string(data.line(row)) + ")");
+                        " on " + place_of_row(data, row));
       }
     });
     return count;

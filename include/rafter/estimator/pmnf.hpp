@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,7 +50,7 @@ template <class Metrics, class Options> class pmnf_predictor {
   fit_summary summary() const {
     std::string status = "ok; " + std::to_string(form_.terms.size()) + " terms";
     if (!std::isnan(form_.cross_validated_error)) {
-      status += ", cross-validated error " + percent(form_.cross_validated_error);
+      status += ", cross-validated error " + detail::percent_text(form_.cross_validated_error);
     } else {
       status += ", nothing to cross-validate on";
     }
@@ -66,14 +65,16 @@ template <class Metrics, class Options> class pmnf_predictor {
     std::vector<std::string> lines{"step time [s] = " + formula()};
     if (std::isnan(form_.cross_validated_error)) return lines;
     lines.push_back("chosen by the rows of each " + left_out_ + " left out: error " +
-                    percent(form_.cross_validated_error) + " there (root mean square), SMAPE " +
-                    percent(form_.cross_validated_smape) + ", " + percent(form_.training_error) +
-                    " on the training rows; " + std::to_string(form_.hypotheses) + " forms of " +
-                    std::to_string(form_.candidates) + " terms tried");
+                    detail::percent_text(form_.cross_validated_error) + " there (root mean square), SMAPE " +
+                    detail::percent_text(form_.cross_validated_smape) + ", " +
+                    detail::percent_text(form_.training_error) + " on the training rows; " +
+                    std::to_string(form_.hypotheses) + " forms of " + std::to_string(form_.candidates) +
+                    " terms tried");
     std::string by_terms;
     for (std::size_t k = 0; k < form_.error_by_terms.size(); ++k) {
       if (std::isnan(form_.error_by_terms[k])) continue;
-      by_terms += (by_terms.empty() ? "" : ", ") + percent(form_.error_by_terms[k]) + " with " + std::to_string(k);
+      by_terms += (by_terms.empty() ? "" : ", ") + detail::percent_text(form_.error_by_terms[k]) + " with " +
+                  std::to_string(k);
     }
     lines.push_back("least error there by number of terms: " + by_terms);
     return lines;
@@ -122,12 +123,6 @@ template <class Metrics, class Options> class pmnf_predictor {
   }
 
  private:
-  static std::string percent(double fraction) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.2f %%", 100.0 * fraction);
-    return text;
-  }
-
   normal_form form_;
   std::string left_out_;
 };
@@ -161,8 +156,7 @@ template <auto Metrics, class Options = pmnf_options> struct pmnf {
       const feature_values values = feature_matrix(metrics{}, data, rows);
       const std::vector<std::size_t> numbers = rows.to_vector();
       const auto refuse = [&](const std::string& what, std::size_t i) {
-        throw fit_error(what + " on row " + std::to_string(numbers[i]) + " (" + data.source() + ":" +
-                        std::to_string(data.line(numbers[i])) + ")");
+        throw fit_error(what + " on " + detail::place_of_row(data, numbers[i]));
       };
       for (std::size_t m = 0; m < metrics::size; ++m) {
         for (std::size_t i = 0; i < numbers.size(); ++i) {

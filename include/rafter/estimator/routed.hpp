@@ -39,8 +39,7 @@ RAFTER_COLD std::pair<row_set, row_set> rows_by(const dataset<Schema>& data, con
   rows.for_each([&](std::size_t row) {
     const double value = values(at++, 0);
     if (std::isnan(value)) {
-      throw fit_error("the condition of the branches is not a number on row " + std::to_string(row) + " (" +
-                      data.source() + ":" + std::to_string(data.line(row)) + ")");
+      throw fit_error("the condition of the branches is not a number on " + place_of_row(data, row));
     }
     (value != 0.0 ? held : other).push_back(row);
   });

@@ -310,10 +310,7 @@ struct trees {
            std::to_string(features::size) + " features, " + std::string(Objective::name);
   }
   static constexpr std::string_view reads_identity(group axis) {
-    const std::string_view of_features = features::identity_feature(name_of(axis));
-    return of_features.empty()
-               ? detail::first_identity_of<std::remove_cvref_t<decltype(Objective::base())>>(name_of(axis))
-               : of_features;
+    return detail::identity_read_by<features, Objective>(axis);
   }
   static constexpr bool fitted_per(group) { return false; }
   template <class Schema> static constexpr std::string_view missing_on() {

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <limits>
 #include <optional>
 #include <span>
@@ -206,19 +205,15 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
     return made;
   }
   std::vector<std::string> findings() const {
-    const auto percent = [](double value) {
-      char text[32];
-      std::snprintf(text, sizeof text, "%.2f %%", 100.0 * value);
-      return std::string(text);
-    };
     const strength_score &alone = scores_.front(), &with = scores_.back();
     std::vector<std::string> found;
     std::size_t worse = 0;
     for (std::size_t f = 0; f < with.inner_mape.size(); ++f) worse += with.inner_mape[f] > alone.inner_mape[f];
     const std::string told = std::to_string(worse) + " of " + std::to_string(with.inner_mape.size()) +
                              " inner folds (" + std::string(inner_name_) + ") get worse with it, " +
-                             percent(alone.mean()) + " -> " + percent(with.mean()) + " in the mean, " +
-                             percent(alone.worst()) + " -> " + percent(with.worst()) + " in the worst";
+                             detail::percent_text(alone.mean()) + " -> " + detail::percent_text(with.mean()) +
+                             " in the mean, " + detail::percent_text(alone.worst()) + " -> " +
+                             detail::percent_text(with.worst()) + " in the worst";
     if (alone.inner_mape.empty()) {
       found.push_back("the correction is not used: no inner fold has rows to judge it by");
     } else if (chosen_ == 0) {
@@ -255,22 +250,20 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
   {
     return [this, physics = physics_.template bind<Record>(deployment),
             features = Features::template bind<Record>(deployment)](const Record& record) {
-      const seconds physical = physics(record);
-      if (strength() == 0.0) return physical;
-      const auto x = features(record);
-      return seconds{physical.value * factor(layout_.margin(x.data()), gate_(x.data()))};
+      return strength() == 0.0 ? physics(record) : corrected(physics(record), features(record));
     };
   }
   /// One step of one deployment.
   template <class Record, class Deployment>
   seconds predict(const Record& record, const Deployment& deployment) const {
     const seconds physical = physics_.predict(record, deployment);
-    if (strength() == 0.0) return physical;
-    const auto x = Features::evaluate(record, deployment);
-    return seconds{physical.value * factor(layout_.margin(x.data()), gate_(x.data()))};
+    return strength() == 0.0 ? physical : corrected(physical, Features::evaluate(record, deployment));
   }
 
  private:
+  seconds corrected(seconds physical, const std::array<double, Features::size>& x) const {
+    return seconds{physical.value * factor(layout_.margin(x.data()), gate_(x.data()))};
+  }
   double factor(double margin, double weight) const { return rafter::exp(strength() * weight * margin); }
 
   Physics physics_;
