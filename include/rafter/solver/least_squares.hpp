@@ -250,7 +250,7 @@ class array_design final : public design {
     for (std::size_t at = 0; at < rows_; at += size) {
       design_block block = all_;
       block.rows = std::min(size, rows_ - at);
-      block.x += at;
+      if (block.x != nullptr) block.x += at;  // a design of no columns has none
       block.y += at;
       if (block.weight != nullptr) block.weight += at;
       if (block.x_low != nullptr) block.x_low += at;
