@@ -1,12 +1,19 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -17,6 +24,7 @@
 #include "rafter/estimator/estimator.hpp"
 #include "rafter/evaluation/error_split.hpp"
 #include "rafter/evaluation/report.hpp"
+#include "rafter/solver/thread_team.hpp"
 #include "rafter/step/dataset.hpp"
 #include "rafter/validation/fold.hpp"
 #include "rafter/validation/split_policy.hpp"
@@ -86,7 +94,19 @@ concept transfers_under = split_policy<Split> && detail::leak_free<Estimator, Sp
 /// How to evaluate.
 struct evaluate_options {
   progress_callback progress;
+  /// Called as folds complete, in their order, from the thread that started the evaluation: early answers.
+  std::function<void(std::string_view predictor, const fold_result&)> on_fold;
   bool split_worst_fold = false;  ///< for parametric models: `split_errors` of the worst fold, for one more fit
+  bool keep_predictions = true;   ///< `fold_result::predictions`: 16 bytes for each tested row
+  std::size_t threads = 1;        ///< that fit and test folds; 0: all of the machine. Results do not depend on it
+};
+
+/// The tested dataset with something of each row changed: more tokens, another bandwidth. What predictors say of it is in
+/// `fold_result::probes`.
+template <dataset_schema Schema> struct probe {
+  std::string name;
+  dataset<Schema> data;  ///< as many rows as the tested dataset
+  row_set rows;          ///< those that are asked for
 };
 
 /// The predictors that an estimator learned, one per fold, with their results.
@@ -104,21 +124,51 @@ namespace detail {
                          why.what());
 }
 
-RAFTER_COLD inline fold_result& add_fold(predictor_result& result, const fold& part, fit_summary fit,
-                                         std::span<const double> times, std::span<const double> predicted) {
-  return result.folds.emplace_back(fold_result{.held_out = part.held_out,
-                                               .train_rows = part.train.size(),
-                                               .rows = part.test.size(),
-                                               .fit = std::move(fit),
-                                               .errors = errors_on(times, part.test, predicted),
-                                               .parameters = {},
-                                               .findings = {}});
+/// A fold without its predictions' findings: what does not depend on the predictor.
+RAFTER_COLD inline fold_result fold_result_of(const fold& part, fit_summary fit, std::span<const double> times,
+                                              std::vector<double> predicted, bool keep) {
+  fold_result made{.held_out = part.held_out,
+                   .train_rows = part.train.size(),
+                   .rows = part.test.size(),
+                   .fit = std::move(fit),
+                   .errors = errors_on(times, part.test, predicted),
+                   .parameters = {},
+                   .findings = {},
+                   .predictions = {},
+                   .probes = {}};
+  if (keep) {
+    made.predictions.rows = part.test;
+    made.predictions.actual.reserve(made.rows);
+    part.test.for_each([&](std::size_t row) { made.predictions.actual.push_back(times[row]); });
+    made.predictions.predicted = std::move(predicted);
+  }
+  return made;
+}
+
+/// Calls `task(fold)` for each fold on some threads, and `done(fold)` in the order of the folds on the calling one.
+template <class Task, class Done>
+RAFTER_COLD void for_each_fold(std::size_t folds, std::size_t threads, Task task, Done done) {
+  const std::unique_ptr<std::atomic<bool>[]> ready(new std::atomic<bool>[folds]);
+  for (std::size_t f = 0; f < folds; ++f) ready[f].store(false, std::memory_order_relaxed);
+  const std::thread::id caller = std::this_thread::get_id();
+  std::size_t told = 0;
+  const auto tell = [&] {
+    while (told < folds && ready[told].load(std::memory_order_acquire)) done(told++);
+  };
+  thread_team team(threads == 0 ? 0 : std::min(threads, folds));
+  team.run(folds, [&](std::size_t f) {
+    task(f);
+    ready[f].store(true, std::memory_order_release);
+    if (std::this_thread::get_id() == caller) tell();
+  });
+  tell();
 }
 
 /// Fits on rows of `data` and tests on rows of `tested`, which may be the same.
 template <class Estimator, dataset_schema Schema>
 RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schema>& tested,
-                                const std::vector<fold>& folds, const evaluate_options& options) {
+                                const std::vector<fold>& folds, const evaluate_options& options,
+                                const std::vector<probe<Schema>>& probes = {}) {
   using predictor = std::remove_cvref_t<decltype(Estimator::fit(data, row_set{}))>;
   evaluated<predictor> outcome;
   outcome.result.predictor = detail::label_of<Estimator>();
@@ -129,13 +179,14 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
   const auto fail = [&](const fold& part, const char* doing, const error& why) {
     fail_fold(outcome.result, part, doing, why);
   };
-  outcome.fitted.reserve(folds.size());
   report_progress(0);
+  std::vector<std::optional<predictor>> fitted(folds.size());
   if constexpr (requires(const std::vector<row_set>& trainings) { Estimator::fit_each(data, trainings); }) {
     std::vector<row_set> trainings;
     for (const fold& part : folds) trainings.push_back(part.train);
     try {
-      outcome.fitted = Estimator::fit_each(data, trainings);
+      std::vector<predictor> all = Estimator::fit_each(data, trainings);
+      for (std::size_t f = 0; f < folds.size(); ++f) fitted[f].emplace(std::move(all[f]));
     } catch (const fit_error& why) {
       for (const fold& part : folds) {  // which fold was it?
         try {
@@ -146,29 +197,49 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
       }
       throw evaluation_error("predictor '" + outcome.result.predictor + "': cannot be fitted: " + why.what());
     }
-  } else {
-    for (const fold& part : folds) {
+  }
+  // An error is kept with its fold, so that the first fold's is thrown whatever the number of threads.
+  std::vector<std::exception_ptr> failed(folds.size());
+  outcome.result.folds.resize(folds.size());
+  const auto one_fold = [&](std::size_t f) {
+    const fold& part = folds[f];
+    const char* doing = "cannot be fitted";
+    try {
+      if (!fitted[f]) fitted[f].emplace(Estimator::fit(data, part.train));
+      doing = "cannot predict";
+      std::vector<double> predicted(part.test.size());
+      fitted[f]->predict(tested, part.test, std::span<double>(predicted));
+      fold_result& made = outcome.result.folds[f] =
+          fold_result_of(part, fitted[f]->summary(), tested.target(), std::move(predicted), options.keep_predictions);
+      if constexpr (parametric_predictor<predictor>) made.parameters = fitted[f]->parameters();
+      if constexpr (requires { fitted[f]->findings(); }) made.findings = fitted[f]->findings();
+      for (const probe<Schema>& asked : probes) {
+        probe_predictions& one = made.probes.emplace_back();
+        one.probe = asked.name;
+        one.rows = asked.rows & part.test;
+        one.predicted.resize(one.rows.size());
+        try {
+          fitted[f]->predict(asked.data, one.rows, std::span<double>(one.predicted));
+        } catch (const fit_error& why) {
+          one.predicted.clear();
+          one.refused = why.what();
+        }
+      }
+    } catch (const fit_error& why) {
       try {
-        outcome.fitted.push_back(Estimator::fit(data, part.train));
-      } catch (const fit_error& why) {
-        fail(part, "cannot be fitted", why);
+        fail(part, doing, why);
+      } catch (const evaluation_error&) {
+        failed[f] = std::current_exception();
       }
     }
-  }
-  std::vector<double> predicted;
-  for (std::size_t f = 0; f < folds.size(); ++f) {
-    const fold& part = folds[f];
-    predicted.resize(part.test.size());
-    try {
-      outcome.fitted[f].predict(tested, part.test, std::span<double>(predicted));
-    } catch (const fit_error& why) {
-      fail(part, "cannot predict", why);
-    }
-    fold_result& made = add_fold(outcome.result, part, outcome.fitted[f].summary(), tested.target(), predicted);
-    if constexpr (parametric_predictor<predictor>) made.parameters = outcome.fitted[f].parameters();
-    if constexpr (requires { outcome.fitted[f].findings(); }) made.findings = outcome.fitted[f].findings();
+  };
+  for_each_fold(folds.size(), options.threads, one_fold, [&](std::size_t f) {
+    if (failed[f] != nullptr) std::rethrow_exception(failed[f]);
+    if (options.on_fold) options.on_fold(outcome.result.predictor, outcome.result.folds[f]);
     report_progress(f + 1);
-  }
+  });
+  outcome.fitted.reserve(folds.size());
+  for (std::optional<predictor>& one : fitted) outcome.fitted.push_back(*std::move(one));
   if constexpr (splits_errors<Estimator, predictor>) {
     if (const fold_result* worst = outcome.result.worst(); options.split_worst_fold && worst != nullptr) {
       const auto f = static_cast<std::size_t>(worst - outcome.result.folds.data());
@@ -184,8 +255,8 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
 /// @throws evaluation_error naming estimator and fold when a fit or a prediction cannot be made
 template <class Estimator, dataset_schema Schema>
 auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& folds,
-                       const evaluate_options& options = {}) {
-  return detail::evaluate_folds<Estimator>(data, data, folds, options);
+                       const evaluate_options& options = {}, const std::vector<probe<Schema>>& probes = {}) {
+  return detail::evaluate_folds<Estimator>(data, data, folds, options, probes);
 }
 
 /// What a report says of the data, before any predictor.

@@ -12,9 +12,26 @@
 #include "rafter/estimator/estimator.hpp"
 #include "rafter/estimator/fitted_parameters.hpp"
 #include "rafter/evaluation/plausibility.hpp"
+#include "rafter/evaluation/section.hpp"
 #include "rafter/metrics/error_summary.hpp"
+#include "rafter/step/rows.hpp"
 
 namespace rafter {
+
+/// What a predictor said of rows, and what was measured: all that a diagnosis of errors looks at.
+struct fold_predictions {
+  row_set rows;                   ///< of the tested dataset, ascending
+  std::vector<double> actual;     ///< [s], one a row
+  std::vector<double> predicted;  ///< [s], one a row
+};
+
+/// Predictions for rows of a dataset that was made from the tested one by changing something of each row.
+struct probe_predictions {
+  std::string probe;
+  row_set rows;                   ///< some of the fold's tested rows
+  std::vector<double> predicted;  ///< [s], of the changed rows
+  std::string refused;            ///< why there are none
+};
 
 /// One predictor on one fold: what was held out, what the fit said, and the errors on the test rows.
 struct fold_result {
@@ -25,6 +42,8 @@ struct fold_result {
   error_summary errors;  ///< fractions; of predictions against the measured times of the test rows
   std::vector<fitted_parameter> parameters;  ///< of a parametric model; else empty
   std::vector<std::string> findings;         ///< what a reader of the fit should know, a line each
+  fold_predictions predictions;              ///< of the test rows; empty when they were not to be kept
+  std::vector<probe_predictions> probes;     ///< in the order in which they were asked for
 };
 
 /// What the error of a parametric model on held-out rows is made of; see split_errors. All three errors are of the
@@ -117,7 +136,8 @@ struct evaluation_report {
   };
   std::optional<test_data> test;
   std::vector<predictor_result> results;
-  std::vector<std::string> notes;  ///< of the data: what was left out or merged, and why
+  std::vector<report_section> sections;  ///< in the order in which they are shown, after the results
+  std::vector<std::string> notes;        ///< of the data: what was left out or merged, and why
 
   const predictor_result* find(std::string_view predictor) const {
     for (const predictor_result& one : results) {

@@ -203,8 +203,8 @@ inline text_table efficiency_table(const efficiency_report& found) {
   if (known) header.insert(header.end(), {"% per parameter", "against " + found.reference});
   text_table table(header);
   for (const efficiency_row& one : found.rows) {
-    std::vector<std::string> cells{one.predictor, std::to_string(one.identifiable), std::to_string(one.parameters),
-                                   percent(one.mean_mape), percent(one.worst_mape)};
+    std::vector<table_cell> cells{one.predictor, std::to_string(one.identifiable), std::to_string(one.parameters),
+                                  percent(one.mean_mape), percent(one.worst_mape)};
     if (known) cells.insert(cells.end(), {percent(one.per_parameter), number(one.ratio, 2)});
     table.add(cells);
   }

@@ -35,8 +35,8 @@ RAFTER_COLD std::vector<fold> transfer_folds(const dataset<Schema>& training, co
 /// @throws evaluation_error when a fit or a prediction cannot be made, or rows lack the selected target
 template <class Estimator, dataset_schema Schema>
 auto evaluate_transfer(const dataset<Schema>& training, const dataset<Schema>& test,
-                       const evaluate_options& options = {}) {
-  return detail::evaluate_folds<Estimator>(training, test, detail::transfer_folds(training, test), options);
+                       const evaluate_options& options = {}, const std::vector<probe<Schema>>& probes = {}) {
+  return detail::evaluate_folds<Estimator>(training, test, detail::transfer_folds(training, test), options, probes);
 }
 
 }  // namespace rafter
