@@ -178,7 +178,7 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   const task<Schema> what{data,
                           test ? &*test : nullptr,
                           split,
-                          {.progress = asked.progress, .split_worst_fold = true},
+                          {.progress = asked.progress, .split_worst_fold = true, .threads = asked.threads},
                           asked.predictors.size() == 1};
   for (const named_entry<Schema>& one : entries) {
     const auto& wanted = asked.predictors;

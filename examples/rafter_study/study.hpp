@@ -33,6 +33,7 @@ struct request {
   std::string split;                    ///< empty: the schema's usual one
   std::vector<std::string> predictors;  ///< empty: all that the schema offers
   tested_steps tested = tested_steps::all;
+  std::size_t threads = 0;  ///< that fit and test folds; 0: all of the machine
   rafter::progress_callback progress;
 };
 
