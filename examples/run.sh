@@ -12,7 +12,7 @@ folder=${BUILD:-build-examples}
 echo "[1/4] packages"
 install_missing "$logs/packages.log" $rafter_build_needs $rafter_example_needs
 echo "[2/4] configuring $folder"
-configure "$folder" "${CXX:-g++}" -Dbuildtype=release -Dexamples=enabled -Dtests=disabled -Dbenchmarks=disabled \
+configure "$folder" "${CXX:-g++}" -Dbuildtype=release -Doptimization=2 -Dexamples=enabled -Dtests=disabled -Dbenchmarks=disabled \
   -Ddocs=disabled ${MESON_OPTIONS:-}
 echo "[3/4] building (a few minutes the first time)"
 build "$folder" examples/rafter-study examples/01_evaluate_predictors
