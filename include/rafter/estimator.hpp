@@ -5,6 +5,7 @@
 #include "rafter/estimator/composed.hpp"
 #include "rafter/estimator/estimator.hpp"
 #include "rafter/estimator/feature_tiles.hpp"
+#include "rafter/estimator/fit_memo.hpp"
 #include "rafter/estimator/fitted_parameters.hpp"
 #include "rafter/estimator/identity_allowed.hpp"
 #include "rafter/estimator/linear.hpp"

@@ -22,6 +22,7 @@
 #include "rafter/core/diagnostic.hpp"
 #include "rafter/core/progress.hpp"
 #include "rafter/estimator/estimator.hpp"
+#include "rafter/estimator/fit_memo.hpp"
 #include "rafter/evaluation/error_split.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/solver/thread_team.hpp"
@@ -198,6 +199,14 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
       throw evaluation_error("predictor '" + outcome.result.predictor + "': cannot be fitted: " + why.what());
     }
   }
+  const auto fit = [&] {
+    if constexpr (shares_fits<Estimator, Schema>) {
+      return [&data, shared = std::make_shared<typename Estimator::template shared_fits<Schema>>(data)](
+                 const row_set& rows) { return Estimator::fit(data, rows, *shared); };
+    } else {
+      return [&data](const row_set& rows) { return Estimator::fit(data, rows); };
+    }
+  }();
   // An error is kept with its fold, so that the first fold's is thrown whatever the number of threads.
   std::vector<std::exception_ptr> failed(folds.size());
   outcome.result.folds.resize(folds.size());
@@ -205,7 +214,7 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
     const fold& part = folds[f];
     const char* doing = "cannot be fitted";
     try {
-      if (!fitted[f]) fitted[f].emplace(Estimator::fit(data, part.train));
+      if (!fitted[f]) fitted[f].emplace(fit(part.train));
       doing = "cannot predict";
       std::vector<double> predicted(part.test.size());
       fitted[f]->predict(tested, part.test, std::span<double>(predicted));

@@ -20,6 +20,7 @@
 #include "rafter/core/math.hpp"
 #include "rafter/estimator/estimator.hpp"
 #include "rafter/estimator/feature_tiles.hpp"
+#include "rafter/estimator/fit_memo.hpp"
 #include "rafter/estimator/trees.hpp"
 #include "rafter/feature/feature_set.hpp"
 #include "rafter/step/load_direction.hpp"
@@ -318,9 +319,18 @@ struct hybrid {
     return of_physics.empty() ? features::template missing_on<detail::dataset_binding<Schema>>() : of_physics;
   }
 
+  /// The physics of inner folds, which an outer fold's inner folds share with other outer folds' inner folds.
+  template <class Schema> using shared_fits = fit_memo<Physics, Schema>;
+
   /// @throws fit_error where the physics does, when the training rows cannot be split, when the physics predicts no
   ///         positive time for one of them, and for an infinite feature
-  template <class Schema> RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows) {
+  template <class Schema> static auto fit(const dataset<Schema>& data, const row_set& rows) {
+    shared_fits<Schema> physics(data);
+    return fit(data, rows, physics);
+  }
+  /// The same with the physics' fits kept for fits to other rows of the same data.
+  template <class Schema>
+  RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows, shared_fits<Schema>& physics) {
     if constexpr (monotone()) {
       detail::require_directions<features>(std::make_index_sequence<features::size>{});
     }
@@ -328,14 +338,14 @@ struct hybrid {
     using physics_predictor = std::remove_cvref_t<decltype(Physics::fit(data, rows))>;
     if (rows.empty()) throw fit_error("no rows to fit on");
     const std::vector<fold> inner = inner_folds(data, rows);
-    const lessons learned = residuals_out_of_fold(data, rows, inner);
+    const lessons learned = residuals_out_of_fold(data, rows, inner, physics);
     const boosting_options options = options_of_trees();
     std::vector<strength_score> scores = tried(learned, inner, options);
     const std::size_t chosen = detail::does_harm(scores[0].inner_mape, scores[1].inner_mape) ? 0 : 1;
     const detail::labelled_columns taught = some(learned.all, learned.teaching);
     boosted_trees_fit correction =
         detail::boost(taught, {}, tree_loss::squared(), options, detail::names_of<features>());
-    return hybrid_predictor<physics_predictor, features>(Physics::fit(data, rows), std::move(correction.ensemble),
+    return hybrid_predictor<physics_predictor, features>(physics.fit(rows), std::move(correction.ensemble),
                                                          gate_of(taught), std::move(scores), chosen, InnerSplit::name,
                                                          rows.size(), rows.size() - taught.rows);
   }
@@ -395,7 +405,7 @@ struct hybrid {
   };
   template <class Schema>
   static lessons residuals_out_of_fold(const dataset<Schema>& data, const row_set& rows,
-                                       const std::vector<fold>& inner) {
+                                       const std::vector<fold>& inner, shared_fits<Schema>& physics) {
     detail::labelled_columns all;
     all.rows = rows.size();
     all.x.resize(features::size * all.rows);
@@ -415,7 +425,7 @@ struct hybrid {
       predicted.resize(part.test.size());
       const row_set tested = in_dataset(part.test);
       try {
-        Physics::fit(data, in_dataset(part.train)).predict(data, tested, std::span<double>(predicted));
+        physics.fit(in_dataset(part.train)).predict(data, tested, std::span<double>(predicted));
       } catch (const fit_error& why) {
         throw fit_error("inner fold '" + part.held_out + "': " + why.what());
       }
