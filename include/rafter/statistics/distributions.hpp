@@ -51,19 +51,11 @@ inline double student_above(double t, double freedom) {
   return t >= 0.0 ? 0.5 * outside : 1.0 - 0.5 * outside;
 }
 
-/// The t with P(T >= t) = p, for p in (0, 0.5]. Boost's inverse stops at half the digits; two steps of Newton's give
-/// the rest.
+/// The t with P(T >= t) = p, for p in (0, 0.5].
 inline double student_quantile_above(double p, double freedom) {
   double rest = 0.0;
   const double share = boost::math::ibeta_inv(freedom / 2.0, 0.5, 2.0 * p, &rest, quiet_math());
-  double t = std::sqrt(freedom * rest / share);
-  const double scale = 1.0 / (std::sqrt(freedom) * boost::math::beta(freedom / 2.0, 0.5, quiet_math()));
-  for (int step = 0; step < 2; ++step) {
-    const double density = scale * std::exp(-0.5 * (freedom + 1.0) * std::log1p(t * t / freedom));
-    const double next = t + (student_above(t, freedom) - p) / density;
-    if (std::isfinite(next) && next > 0.0) t = next;
-  }
-  return t;
+  return std::sqrt(freedom * rest / share);
 }
 
 /// P(X >= x) of chi-square.
@@ -76,13 +68,6 @@ inline double chi_square_above(double x, double freedom) {
 inline double beta_below(double a, double b, double x) { return boost::math::ibeta(a, b, x, quiet_math()); }
 
 /// The x with P(X <= x) = p of the beta distribution.
-inline double beta_quantile(double a, double b, double p) {
-  double x = boost::math::ibeta_inv(a, b, p, quiet_math());
-  for (int step = 0; step < 2; ++step) {
-    const double next = x - (beta_below(a, b, x) - p) / boost::math::ibeta_derivative(a, b, x, quiet_math());
-    if (next > 0.0 && next < 1.0) x = next;
-  }
-  return x;
-}
+inline double beta_quantile(double a, double b, double p) { return boost::math::ibeta_inv(a, b, p, quiet_math()); }
 
 }  // namespace rafter::detail
