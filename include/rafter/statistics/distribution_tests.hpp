@@ -10,8 +10,10 @@
 #include <numbers>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "rafter/metrics/accurate_sum.hpp"
 #include "rafter/metrics/correlation.hpp"
 #include "rafter/metrics/metric.hpp"
 #include "rafter/statistics/distributions.hpp"
