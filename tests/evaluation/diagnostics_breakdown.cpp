@@ -18,7 +18,7 @@ TEST(TestedErrors, AreThoseOfAllFoldsAndCountWhatHasNone) {
   predictor_result result;
   result.folds = {tiny::fold_with("a", {1, 4}, {2.0, 0.0}, {3.0, 1.0}),
                   tiny::fold_with("b", {0, 1}, {1.0, 4.0}, {std::numeric_limits<double>::quiet_NaN(), 1.0})};
-  const tested_errors errors = errors_of(result);
+  const tested_errors errors = tested_errors_of(result);
   EXPECT_EQ(errors.rows, (std::vector<std::size_t>{1, 1}));
   EXPECT_EQ(errors.folds, (std::vector<std::uint32_t>{0, 1}));
   EXPECT_EQ(errors.relative, (std::vector<double>{0.5, -0.75}));
@@ -53,7 +53,7 @@ TEST(Breakdown, IsTheSummaryOfEachClassOfRows) {
   const std::vector<double> error = tiny::made_errors(900, 1, 0.5);
   const predictor_result result = tiny::made_result("p", view, [&](std::size_t row) { return error[row]; });
   const class_axes classes = classes_of(view);
-  const error_breakdown found = breakdown_of("p", errors_of(result), classes);
+  const error_breakdown found = breakdown_of("p", tested_errors_of(result), classes);
   std::size_t compared = 0;
   for (const row_classes& axis : classes.axes) {
     for (std::uint32_t code = 0; code < axis.labels.size(); ++code) {
@@ -86,7 +86,7 @@ TEST(Breakdown, PutsTheWorstCellFirstAndSmallOnesLast) {
   const predictor_result result = tiny::made_result("p", view, [&](std::size_t row) {
     return view.phases[row] == step_phase::mixed ? 0.8 : row % 2 ? 0.1 : -0.1;
   });
-  const error_breakdown found = breakdown_of("p", errors_of(result), classes_of(view));
+  const error_breakdown found = breakdown_of("p", tested_errors_of(result), classes_of(view));
   EXPECT_EQ(found.cells.front().label, "mixed");
   EXPECT_NEAR(found.cells.front().mape, 0.8, 1e-12);
   EXPECT_EQ(found.cells.front().cancellation, 0.0);

@@ -52,7 +52,7 @@ TEST(Plots, ShowTheExtremesAmongTheChosenPointsAndSayHowMany) {
   EXPECT_EQ(picture.id, "predicted-against-measured-good-one");
   ASSERT_EQ(picture.series[0].x.size(), 200U);
   EXPECT_NE(picture.note.find("200 of 3,000"), std::string::npos) << picture.note;
-  const tested_errors errors = errors_of(report.results[0]);
+  const tested_errors errors = tested_errors_of(report.results[0]);
   std::size_t worst = 0, longest = 0;
   for (std::size_t i = 0; i < errors.size(); ++i) {
     const auto off = [&](std::size_t k) { return std::fabs(std::log(errors.predicted[k] / errors.actual[k])); };
@@ -70,7 +70,7 @@ TEST(Plots, OfErrorsAreTheirDistributionFunction) {
   const evaluation_report report = report_on(view);
   const plot picture = only_plot(error_distribution_section(report));
   ASSERT_EQ(picture.series.size(), 2U);
-  const tested_errors errors = errors_of(report.results[0]);
+  const tested_errors errors = tested_errors_of(report.results[0]);
   const plot_series& line = picture.series[0];
   for (std::size_t k = 0; k < line.x.size(); ++k) {
     const auto below = std::count_if(errors.relative.begin(), errors.relative.end(),
@@ -122,7 +122,7 @@ TEST(Plots, OfParametersAreRelativeToTheirMean) {
 
 TEST(ErrorsBySize, AreQuantilesOfEachBinAndKeepEqualSizesTogether) {
   const step_view view = tiny::made_view(1000);
-  const tested_errors errors = errors_of(report_on(view).results[0]);
+  const tested_errors errors = tested_errors_of(report_on(view).results[0]);
   const std::vector<double>& batch = *view.find("batch_size");
   const error_by_size found = errors_by_size(errors, batch, 8);
   std::size_t rows = 0;

@@ -34,7 +34,7 @@ predictor_result of_errors(const step_view& view, const std::vector<double>& rel
 }
 error_over_time_report over_time(const step_view& view, const predictor_result& result,
                                  const error_over_time_options& options = {}) {
-  return error_over_time(result, errors_of(result), view, order_of(view), options);
+  return error_over_time(result, tested_errors_of(result), view, order_of(view), options);
 }
 
 TEST(ChiSquare, HasTheTailsOfTheTables) {
@@ -53,7 +53,7 @@ TEST(ErrorOverTime, GoesByStepIdsWithinFoldAndExperimentAndSeesGaps) {
   for (const char* label : {"x", "x", "x", "y", "x", "y"}) experiments.push_back(label);
   view.groups[static_cast<std::size_t>(group::experiment)] = experiments;
   const predictor_result result = of_errors(view, std::vector<double>(6, 0.1));
-  const auto found = sequences_of(errors_of(result), view, order_of(view));
+  const auto found = sequences_of(tested_errors_of(result), view, order_of(view));
   ASSERT_EQ(found.size(), 2U);
   EXPECT_EQ(found[0].experiment, "x");
   EXPECT_EQ(found[0].tested, (std::vector<std::size_t>{1, 2, 0, 4}));

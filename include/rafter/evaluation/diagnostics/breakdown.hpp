@@ -118,7 +118,7 @@ RAFTER_COLD inline std::vector<error_breakdown> breakdowns(const evaluation_repo
                                                            const class_axes& classes) {
   std::vector<error_breakdown> made;
   for (const predictor_result& one : report.results) {
-    if (detail::has_predictions(one)) made.push_back(breakdown_of(one.predictor, errors_of(one), classes));
+    if (detail::has_predictions(one)) made.push_back(breakdown_of(one.predictor, tested_errors_of(one), classes));
   }
   return made;
 }
@@ -159,7 +159,7 @@ RAFTER_COLD inline report_section breakdown_section(const evaluation_report& rep
   std::vector<error_breakdown> made_of;
   std::size_t undefined = 0;
   for (const predictor_result* one : order) {
-    made_of.push_back(breakdown_of(one->predictor, errors_of(*one), classes));
+    made_of.push_back(breakdown_of(one->predictor, tested_errors_of(*one), classes));
     const error_breakdown& each = made_of.back();
     undefined = std::max(undefined, each.undefined);
     const error_cell* cell = each.worst();

@@ -344,7 +344,7 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
   text_table table(titles), sums(sum_titles);
   std::vector<error_over_time_report> all;
   for (const predictor_result* result : results) {
-    all.push_back(error_over_time(*result, errors_of(*result), view, order, options));
+    all.push_back(error_over_time(*result, tested_errors_of(*result), view, order, options));
     const error_over_time_report& one = all.back();
     const auto share = [](double fraction, int digits = 2) {
       return std::isnan(fraction) ? table_cell("n/a") : table_cell(percent(fraction, digits), 100.0 * fraction);
@@ -361,7 +361,7 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
     }
     sums.add(std::move(cells));
   }
-  const std::vector<error_sequence> sequences = sequences_of(errors_of(*results.front()), view, order);
+  const std::vector<error_sequence> sequences = sequences_of(tested_errors_of(*results.front()), view, order);
   std::size_t steps = 0, gaps = 0, pairs = 0;
   for (const error_sequence& one : sequences) {
     steps += one.tested.size();

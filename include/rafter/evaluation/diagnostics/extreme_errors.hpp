@@ -188,7 +188,7 @@ RAFTER_COLD inline std::vector<extreme_error_report> extreme_errors(const evalua
   std::vector<double> log_factorial;
   for (const predictor_result& one : report.results) {
     if (!detail::has_predictions(one)) continue;
-    const tested_errors errors = errors_of(one);
+    const tested_errors errors = tested_errors_of(one);
     if (errors.size() >= log_factorial.size()) log_factorial = detail::log_factorials(errors.size());
     made.push_back(extreme_errors(one, errors, classes, log_factorial, options));
   }

@@ -88,7 +88,7 @@ RAFTER_COLD inline report_section predicted_against_measured_section(const evalu
   using namespace detail;
   report_section made{"predicted-against-measured", "Predicted against measured", "", {}};
   for (const predictor_result* one : selected(report, options.shown)) {
-    const tested_errors errors = errors_of(*one);
+    const tested_errors errors = tested_errors_of(*one);
     std::vector<std::size_t> positive;
     for (std::size_t i = 0; i < errors.size(); ++i) {
       if (errors.actual[i] > 0.0 && errors.predicted[i] > 0.0) positive.push_back(i);
@@ -143,7 +143,7 @@ RAFTER_COLD inline report_section error_distribution_section(const evaluation_re
   picture.x = {"|error| (%)", true};
   picture.y = {"steps with at most this error (%)", false};
   for (const predictor_result* one : selected(report, options.shown)) {
-    std::vector<double> absolute = errors_of(*one).relative;
+    std::vector<double> absolute = tested_errors_of(*one).relative;
     for (double& each : absolute) each = std::fabs(each);
     std::sort(absolute.begin(), absolute.end());
     plot_series line{one->predictor, series_style::lines, {}, {}};
@@ -424,7 +424,7 @@ RAFTER_COLD inline report_section residual_section(const evaluation_report& repo
     return made;
   }
   std::vector<tested_errors> errors;
-  for (const predictor_result* one : order) errors.push_back(errors_of(*one));
+  for (const predictor_result* one : order) errors.push_back(tested_errors_of(*one));
   const auto add = [&](const char* id, const char* label, const std::vector<double>* values, const char* why_not) {
     if (values == nullptr) {
       made.blocks.push_back(paragraph{why_not});

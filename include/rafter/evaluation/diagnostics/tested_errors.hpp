@@ -32,7 +32,7 @@ struct tested_errors {
 };
 
 /// The errors of the predictions that a result keeps (evaluate_options::keep_predictions).
-RAFTER_COLD inline tested_errors errors_of(const predictor_result& result) {
+RAFTER_COLD inline tested_errors tested_errors_of(const predictor_result& result) {
   tested_errors made;
   std::size_t rows = 0;
   for (const fold_result& one : result.folds) rows += one.predictions.actual.size();
