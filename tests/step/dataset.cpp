@@ -480,6 +480,71 @@ dataset<tiny::listed> three_random_steps() {
   return build.finish();
 }
 
+TEST(Dataset, OtherDeploymentsChangeNothingElse) {
+  const dataset<tiny::listed> data = five_rows();
+  const auto other = data.with_deployments([](deployment one) {
+    one.tensor_parallel = 8.0;
+    return one;
+  });
+  ASSERT_EQ(other.size(), data.size());
+  EXPECT_EQ(other.deployment_count(), data.deployment_count());
+  for (std::size_t row = 0; row < data.size(); ++row) {
+    EXPECT_EQ(other.deployment_of(row).tensor_parallel, 8.0);
+    EXPECT_NE(data.deployment_of(row).tensor_parallel, 8.0);
+    EXPECT_EQ(other.target()[row], data.target()[row]);
+    EXPECT_EQ(other.column<kv_sum_t>()[row], data.column<kv_sum_t>()[row]);
+    EXPECT_EQ(other.line(row), data.line(row));
+  }
+  EXPECT_EQ(other.target_name(), data.target_name());
+  EXPECT_EQ(other.groups(group::model), data.groups(group::model));
+}
+
+TEST(Dataset, OtherRequestsAreCountedAnew) {
+  listed_builder build("steps.csv");
+  build.add_deployment(engine_a);
+  good(build, 2).end_row();
+  build.begin_row(0, 3).set(kv_usage_ratio, 0.25).set(gpu_step_time, 0.5).end_row();  // idle
+  const dataset<tiny::listed> data = build.finish();
+  const auto other = data.with_requests([](std::size_t row, std::vector<request>& list) {
+    if (row == 0) list[0].new_tokens += 6;
+    list.push_back(request::decoding(99));
+  });
+  EXPECT_EQ(other.column<prefill_tokens_t>()[0], 10.0);
+  EXPECT_EQ(other.column<decode_tokens_t>()[0], 2.0);
+  EXPECT_EQ(other.column<kv_sum_t>()[0], 10.0 + 100.0);
+  EXPECT_EQ(other.column<kv_sum_t>()[1], 100.0);
+  EXPECT_EQ(other.requests(1).size(), 1U);
+  EXPECT_EQ(other.idle_rows(), 0U);
+  EXPECT_EQ(other.column<kv_usage_ratio_t>()[1], 0.25) << "no list defines it";
+  EXPECT_EQ(other.target()[1], 0.5);
+  EXPECT_EQ(data.requests(1).size(), 0U);
+  EXPECT_EQ(data.idle_rows(), 1U);
+}
+
+TEST(Dataset, OtherRequestsMustBeThoseOfAStep) {
+  listed_builder build("steps.csv");
+  build.add_deployment(engine_a);
+  good(build, 42).end_row();
+  const dataset<tiny::listed> data = build.finish();
+  try {
+    data.with_requests([](std::size_t, std::vector<request>& list) { list[1].new_tokens = 2; });
+    FAIL();
+  } catch (const dataset_error& why) {
+    EXPECT_STREQ(why.what(), "steps.csv:42: a decode request has 2 new tokens, not one");
+  }
+}
+
+TEST(Dataset, AnotherColumnIsCheckedLikeTheFirst) {
+  aggregated_builder build("steps.csv");
+  build.add_deployment(engine_a);
+  good(build, 42).end_row();
+  const dataset<tiny::aggregated> data = build.finish();
+  EXPECT_EQ(data.with_column(prefill_tokens, {26.0}).column<prefill_tokens_t>()[0], 26.0);
+  EXPECT_EQ(data.column<prefill_tokens_t>()[0], 10.0);
+  EXPECT_THROW(data.with_column(prefill_tokens, {26.5}), dataset_error);
+  EXPECT_THROW(data.with_column(prefill_tokens, {}), dataset_error);
+}
+
 TEST(Dataset, CopiesShareTheirColumns) {
   const auto data = three_random_steps();
   const auto copy = data;

@@ -180,6 +180,61 @@ template <dataset_schema Schema> class dataset {
     other.point();
     return other;
   }
+
+  /// The same rows on other deployments: `map(deployment)` makes each of them anew (a tenth more bandwidth, another
+  /// device). What lists of requests define is computed anew; other columns, labels and targets stay as they are.
+  template <class Map> dataset with_deployments(Map map) const {
+    contents other = *kept_;
+    for (deployment_type& one : other.deployments) one = map(std::as_const(one));
+    if constexpr (Schema::lists_requests) {
+      dataset_builder<Schema> build(source());
+      for (std::size_t row = 0; row < rows_; ++row) {
+        const auto list = requests(row);
+        build.define(other, row, {list.begin(), list.end()});
+      }
+    }
+    return showing(std::move(other));
+  }
+  /// The same rows with other requests: `map(row, list)` may change each row's list. What the lists define is computed
+  /// anew; other columns, labels and targets stay as they are.
+  /// @throws dataset_error naming the row whose list cannot be a step's
+  template <class Map> dataset with_requests(Map map) const {
+    static_assert(Schema::lists_requests, "rafter: the dataset's schema lists no requests");
+    contents other = *kept_;
+    other.requests.clear();
+    other.offsets.assign(1, 0);
+    dataset_builder<Schema> build(source());
+    std::vector<request> list;
+    for (std::size_t row = 0; row < rows_; ++row) {
+      const auto given = requests(row);
+      list.assign(given.begin(), given.end());
+      map(row, list);
+      build.define(other, row, list);
+      other.requests.insert(other.requests.end(), list.begin(), list.end());
+      other.offsets.push_back(other.requests.size());
+      other.idle[row] = list.empty();
+    }
+    other.finish();
+    return showing(std::move(other));
+  }
+  /// The same rows with other values of a column that no list defines; other columns stay as they are, so those that
+  /// depend on it must be given too.
+  /// @throws dataset_error when there are not as many values as rows, or one cannot be a value of the column
+  template <class Leaf> dataset with_column(Leaf, std::vector<double> values) const {
+    static_assert(columns_type::template has<Leaf>, "rafter: the dataset's schema has no such column");
+    static_assert(!dataset_builder<Schema>::template defined_by_lists<Leaf>(),
+                  "rafter: the requests define this column; change them with with_requests");
+    if (values.size() != rows_) {
+      throw dataset_error(source() + ": " + std::string(Leaf::name) + " has " + std::to_string(values.size()) +
+                          " values for " + std::to_string(rows_) + " rows");
+    }
+    dataset_builder<Schema> build(source());
+    for (std::size_t row = 0; row < rows_; ++row) build.template check_alone<Leaf>(values[row], line(row));
+    values.resize(rows_ + pack_width);
+    contents other = *kept_;
+    other.columns[columns_type::template index_of<Leaf>()] = std::move(values);
+    return showing(std::move(other));
+  }
   /// Rows that carry the selected target; all of them unless the schema says `partial_targets`.
   std::size_t rows_with_target() const {
     const auto values = target();
@@ -278,6 +333,14 @@ template <dataset_schema Schema> class dataset {
     at_[column_count] = derived_                  ? derived_->values.data()
                         : target_ == column_count ? nullptr
                                                   : kept_->columns[target_].data();
+  }
+
+  /// Other contents of as many rows, with the target, the derived target and the notes of this one.
+  dataset showing(contents other) const {
+    dataset made(std::move(other), target_, notes_);
+    made.derived_ = derived_;
+    made.point();
+    return made;
   }
 
   dataset copy_of(const row_set& rows) const {
@@ -442,9 +505,29 @@ template <dataset_schema Schema> class dataset_builder {
   }
 
  private:
+  friend class dataset<Schema>;
   struct listed_step {
     const std::vector<request>& requests;
   };
+
+  /// Computes what a list of requests defines of a row that is there already.
+  void define(typename dataset<Schema>::contents& of, std::size_t row, const std::vector<request>& list) {
+    line_ = of.lines[row];
+    list_ = list;
+    check_list();
+    columns_type::each([&]<class Leaf>() {
+      if constexpr (defined_by_lists<Leaf>()) {
+        double value = std::numeric_limits<double>::quiet_NaN();
+        take_from_lists<Leaf>(value, of.deployments[of.deployment_index[row]]);
+        check_value(rules_of<Leaf>(), value);
+        of.columns[columns_type::template index_of<Leaf>()][row] = value;
+      }
+    });
+  }
+  template <class Leaf> void check_alone(double value, std::size_t line) {
+    line_ = line;
+    check_value(rules_of<Leaf>(), value);
+  }
 
   void derive_step_interval() {
     if constexpr (Schema::targets::template has<step_interval_t> && detail::partial_targets<Schema>) {
@@ -532,11 +615,11 @@ template <dataset_schema Schema> class dataset_builder {
     refuse(name + " = " + text_of(value) + " is not a whole number");
   }
   /// The value that the requests give a column; where the source gives it too, the two must agree.
-  template <class Leaf> void take_from_lists(double& value) {
+  template <class Leaf> void take_from_lists(double& value, const deployment_type& deployment) {
     const listed_step step{list_};
     using run = detail::executor<plan<list_binding, typename Leaf::definition>>;
     typename run::slot_array slots{};
-    run::bind(slots.data(), data_.deployments[deployment_]);
+    run::bind(slots.data(), deployment);
     double computed = 0.0;
     run::step(slots.data(), step, [&](auto, double v) { computed = v; });
     check_against_lists(Leaf::name, value, computed);
@@ -552,7 +635,7 @@ template <dataset_schema Schema> class dataset_builder {
 
   template <class Leaf> void check_column() {
     double& value = values_[columns_type::template index_of<Leaf>()];
-    if constexpr (defined_by_lists<Leaf>()) take_from_lists<Leaf>(value);
+    if constexpr (defined_by_lists<Leaf>()) take_from_lists<Leaf>(value, data_.deployments[deployment_]);
     if constexpr (detail::has_definition<Leaf>) {
       // What a row means that does not say.
       if constexpr (Leaf::definition::level_v == level::constant) {
@@ -562,8 +645,7 @@ template <dataset_schema Schema> class dataset_builder {
     check_value(rules_of<Leaf>(), value);
   }
 
-  void check_row() {
-    if (deployment_ >= data_.deployments.size()) refuse("the row names no deployment");
+  void check_list() const {
     for (const request& one : list_) {
       const auto whole = [&](const char* field, double value) {
         if (!std::isfinite(value) || value < 0.0 || value != std::floor(value)) {
@@ -577,6 +659,10 @@ template <dataset_schema Schema> class dataset_builder {
         refuse("a decode request has " + text_of(one.new_tokens) + " new tokens, not one");
       }
     }
+  }
+  void check_row() {
+    if (deployment_ >= data_.deployments.size()) refuse("the row names no deployment");
+    check_list();
     columns_type::each([&]<class Leaf>() { check_column<Leaf>(); });
     const double decoding = value_of<decode_tokens_t>();
     const double requests = value_of<decode_requests_t>();
