@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <system_error>
 
 #include "rafter/core/nearest_name.hpp"
@@ -42,6 +43,9 @@ void command_line::option(const std::string& name, std::string& value, const std
 void command_line::option(const std::string& name, std::vector<std::string>& values, const std::string& help) {
   parser_->app.add_option(name, values, help)->delimiter(',')->check(refuse_empty);
   parser_->names.push_back(name);
+}
+void command_line::argument(const std::string& name, std::string& value, const std::string& help) {
+  parser_->app.add_option(name, value, help)->check(refuse_empty);
 }
 void command_line::flag(const std::string& name, bool& value, const std::string& help) {
   parser_->app.add_flag(name, value, help);
@@ -84,6 +88,11 @@ void print(std::string_view text) {
   errno = 0;
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
   throw rafter::error("cannot write to standard output: " + std::generic_category().message(errno));
+}
+
+bool wants_colour() {
+  const char* const unwanted = std::getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) != 0 && (unwanted == nullptr || *unwanted == '\0');
 }
 
 progress_bar::progress_bar() : terminal_(isatty(STDERR_FILENO) != 0) {}

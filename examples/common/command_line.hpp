@@ -31,6 +31,8 @@ class command_line {
   void option(const std::string& name, std::string& value, const std::string& help);
   /// Texts separated by commas.
   void option(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  /// A text without a name, such as a file to read; empty when it is not given.
+  void argument(const std::string& name, std::string& value, const std::string& help);
   void flag(const std::string& name, bool& value, const std::string& help);
 
   /// Fills the variables. @returns an exit status when the program has nothing more to do (--help, --version)
@@ -47,6 +49,9 @@ int complain(std::string_view program, std::string_view what);
 
 /// Writes to standard output. @throws rafter::error when not everything could be written (a full disk)
 void print(std::string_view text);
+
+/// Is standard output a terminal whose user has not set NO_COLOR (https://no-color.org)?
+bool wants_colour();
 
 /// A progress bar on standard error; nothing where that is no terminal.
 class progress_bar {

@@ -10,9 +10,11 @@ struct evaluation_report;
 namespace programs {
 
 // In a translation unit of their own: nlohmann-json and fmt take seconds to compile.
-std::string text_of(const rafter::evaluation_report& report);
+/// @param colour  ANSI colours, see wants_colour()
+std::string text_of(const rafter::evaluation_report& report, bool colour = false);
 std::string json_of(const rafter::evaluation_report& report);
 std::string markdown_of(const rafter::evaluation_report& report);
+/// With plots where gnuplot is there.
 std::string html_of(const rafter::evaluation_report& report);
 
 }  // namespace programs

@@ -133,7 +133,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   if (!given.json.empty()) rafter::write_file(given.json, programs::json_of(report));
   if (!given.markdown.empty()) rafter::write_file(given.markdown, programs::markdown_of(report));
   if (!given.html.empty()) rafter::write_file(given.html, programs::html_of(report));
-  programs::print(programs::text_of(report));
+  programs::print(programs::text_of(report, programs::wants_colour()));
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "rafter/evaluation/parameter_efficiency.hpp"
 #include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/plausibility.hpp"
+#include "rafter/evaluation/rendering/columns.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/section.hpp"
 #include "rafter/evaluation/stacked.hpp"

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 
 #include "support/made_report.hpp"
@@ -35,6 +36,56 @@ TEST(Html, ComparesByParametersWhenTwoHaveThem) {
   EXPECT_EQ(html_of(report).find("Accuracy against parameters"), std::string::npos);
   report.results.push_back(tiny::parametric_result("b"));
   EXPECT_NE(html_of(report).find("Accuracy against parameters"), std::string::npos);
+}
+
+TEST(Html, ShowsSectionsAndSaysWhyItHasNoPlots) {
+  auto report = tiny::made_report();
+  report.sections = {tiny::made_section()};
+  const std::string page = html_of(report);
+  EXPECT_EQ(page.find("<b>bold"), std::string::npos);
+  EXPECT_NE(page.find("<section id=\"s-made\""), std::string::npos);
+  EXPECT_NE(page.find("<caption>a wide one</caption>"), std::string::npos);
+  EXPECT_NE(page.find("The 2 plots are left out, for gnuplot was not there"), std::string::npos);
+  EXPECT_EQ(page.find("<figure"), std::string::npos);
+}
+TEST(Html, DrawsPlotsAsItIsTold) {
+  auto report = tiny::made_report();
+  report.sections = {tiny::made_section("plain")};
+  const auto draw = [](const plot& picture) -> std::optional<std::string> {
+    if (picture.id == "folds") return std::nullopt;
+    return "<svg>" + picture.title + "</svg>";
+  };
+  const std::string page = html_of(report, {.draw = draw});
+  EXPECT_NE(page.find("<svg>Predicted against measured: plain</svg>"), std::string::npos);
+  EXPECT_NE(page.find("There is nothing to draw"), std::string::npos);
+  EXPECT_EQ(page.find("plots are left out"), std::string::npos);
+  EXPECT_NE(page.find("3 of 3 points plain"), std::string::npos);
+}
+TEST(Html, PutsHypothesesBeforeTheResultsAndTheseBeforeOtherSections) {
+  auto report = tiny::made_report();
+  report.sections = {tiny::made_section("plain"), {"hypotheses", "Hypotheses", "2 of 5 supported", {}}};
+  const std::string page = html_of(report);
+  const std::size_t hypotheses = page.find("<h2 id=\"h-s-hypotheses\">"),
+                    results = page.find("<h2 id=\"h-results\">"), section = page.find("<h2 id=\"h-s-made\">"),
+                    folds = page.find("<h2 id=\"h-predictors\">");
+  EXPECT_LT(hypotheses, results);
+  EXPECT_LT(results, section);
+  EXPECT_LT(section, folds);
+  EXPECT_NE(folds, std::string::npos);
+}
+TEST(Html, LoadsNothingAndHasNoScript) {
+  auto report = tiny::made_report();
+  report.sections = {tiny::made_section()};
+  const std::string page = html_of(report);
+  for (const char* word : {"<script", "<link", "<img", "<iframe", "url(", "http:", "https:", "@import", " src="}) {
+    EXPECT_EQ(page.find(word), std::string::npos) << word;
+  }
+}
+TEST(Html, SaysHowBadTheTargetIsInItsVerdict) {
+  auto report = tiny::made_report();
+  EXPECT_NE(html_of(report).find("class=\"verdict odd\""), std::string::npos);
+  report.plausibility.all.below = 20000;
+  EXPECT_NE(html_of(report).find("class=\"verdict bad\""), std::string::npos);
 }
 
 }  // namespace

@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "support/json_schema.hpp"
 #include "support/made_report.hpp"
 
 namespace {
@@ -116,6 +120,72 @@ TEST(Json, GivesFindingsOfPredictorsWithoutParameters) {
     EXPECT_FALSE(result["folds"][0].contains("fitted_parameters"));
     EXPECT_FALSE(result.contains("stability"));
   }
+}
+
+std::string file(const std::string& path) {
+  std::ifstream in(path);
+  EXPECT_TRUE(in) << path;
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+evaluation_report full_report() {
+  auto report = tiny::made_report();
+  report.results.push_back(tiny::parametric_result());
+  report.sections = {tiny::made_section()};
+  report.test = {
+      .source = "other.csv", .rows = 3, .digest = {}, .file_sha256 = {}, .plausibility = report.plausibility};
+  return report;
+}
+
+TEST(Json, ObeysItsSchema) {
+  const auto schema = nlohmann::ordered_json::parse(file("docs/evaluation/report.schema.json"));
+  evaluation_report unaudited = full_report();
+  unaudited.plausibility = {};
+  unaudited.results.back().split->refused = "no rows to fit on";
+  for (const evaluation_report& report : {full_report(), tiny::made_report(), unaudited}) {
+    for (const std::string& line :
+         tiny::against_schema(nlohmann::ordered_json::parse(json_of(report).dump()), schema)) {
+      ADD_FAILURE() << line;
+    }
+  }
+}
+TEST(Json, IsRefusedByItsSchemaWhenItIsWrong) {
+  const auto schema = nlohmann::ordered_json::parse(file("docs/evaluation/report.schema.json"));
+  const auto good = nlohmann::ordered_json::parse(json_of(full_report()).dump());
+  const auto wrong = [&](auto spoil) {
+    auto report = good;
+    spoil(report);
+    return tiny::against_schema(report, schema);
+  };
+  EXPECT_EQ(wrong([](auto& r) { r["schema_version"] = 2; }).size(), 1U);
+  EXPECT_EQ(wrong([](auto& r) { r["data"].erase("rows"); }), std::vector<std::string>{"report.data: lacks \"rows\""});
+  EXPECT_EQ(wrong([](auto& r) { r["results"][0]["folds"][0]["mape"] = "1"; }).size(), 1U);
+  EXPECT_EQ(wrong([](auto& r) { r["results"][0]["folds"][0]["mape"] = -1.0; }).size(), 1U);
+  EXPECT_EQ(wrong([](auto& r) { r["results"][0]["new"] = 1; }).size(), 1U);
+  EXPECT_EQ(wrong([](auto& r) { r["sections"][0]["blocks"][0]["type"] = "poem"; }).size(), 1U);
+  EXPECT_EQ(wrong([](auto& r) { r["sections"][0]["id"] = "Not An Id"; }).size(), 1U);
+}
+TEST(Json, IsExplainedFieldByField) {
+  std::set<std::string> names;
+  tiny::property_names(nlohmann::ordered_json::parse(file("docs/evaluation/report.schema.json")), names);
+  const std::string page = file("docs/evaluation/report_json.md");
+  EXPECT_GT(names.size(), 60U);
+  for (const std::string& name : names) {
+    EXPECT_NE(page.find('`' + name + '`'), std::string::npos) << name << " is not on the page";
+  }
+}
+TEST(Json, SaysItsVersion) { EXPECT_EQ(parsed()["schema_version"], report_schema_version); }
+TEST(Json, GivesSectionsWithNumbersWhereTablesHaveThem) {
+  const auto json = nlohmann::ordered_json::parse(json_of(full_report()).dump());
+  const auto& blocks = json["sections"][0]["blocks"];
+  ASSERT_EQ(blocks.size(), 6U);
+  EXPECT_EQ(blocks[1]["items"][0], "first");
+  EXPECT_EQ(blocks[2]["columns"][1], "MAPE %");
+  EXPECT_EQ(blocks[2]["rows"][0][1], 12.5);
+  EXPECT_EQ(blocks[2]["rows"][1][1], "-");
+  EXPECT_EQ(blocks[4]["series"][0]["x"][2], 4.12346);  // six digits
+  EXPECT_EQ(blocks[4]["x"]["logarithmic"], true);
+  EXPECT_FALSE(blocks[5]["series"][0].contains("x"));
+  EXPECT_EQ(blocks[5]["series"][0]["style"], "bars");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <sstream>
@@ -87,7 +88,9 @@ TEST(Text, TellsTheParametersBelowTheFolds) {
   EXPECT_LT(split, table);
   EXPECT_LT(table, everywhere);
   EXPECT_LT(everywhere, worst);
-  EXPECT_NE(text.find("+ 37.50 % not transferred; nothing fitted: 200.00 % (signed +50.00)"), std::string::npos);
+  EXPECT_NE(text_of(parametric_report(), {.columns = 300})
+                .find("+ 37.50 % not transferred; nothing fitted: 200.00 % (signed +50.00)"),
+            std::string::npos);
   EXPECT_EQ(text.find("limited is at its upper bound 100"), std::string::npos);  // not of the worst fold
 }
 TEST(Text, TellsTheSameInMarkdown) {
@@ -151,6 +154,114 @@ TEST(Text, TellsTheFindingsOfPredictorsWithoutParameters) {
   for (const std::string& text : {text_of(report), markdown_of(report)}) {
     EXPECT_NE(text.find("a formula"), std::string::npos);
     EXPECT_NE(text.find("of " + held_out + "\n"), std::string::npos);
+  }
+}
+
+std::size_t widest(const std::string& text) {
+  std::size_t most = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    most = std::max(most, detail::shown_width(std::string_view(text).substr(at, end - at)));
+    at = end + 1;
+  }
+  return most;
+}
+/// Everything long that a report can have: labels, words, sentences, tables of many columns.
+evaluation_report wide_report() {
+  evaluation_report report = parametric_report();
+  const std::string label(150, 'w'), sentence = "a long sentence, " + std::string(300, 'x') + " and so on, " + label;
+  report.source = "/" + label + "/" + label + ".csv";
+  report.split_title = sentence;
+  report.digest = std::string(64, 'a');
+  report.plausibility.groups[0].label = label;
+  report.notes.push_back(sentence);
+  report.results[1].refused = sentence;
+  for (predictor_result& result : report.results) {
+    result.description = sentence;
+    for (std::size_t f = 0; f < result.folds.size(); ++f) {
+      fold_result& one = result.folds[f];
+      one.held_out = "20260217-202857-llama-2-70b-hf-tp4-codegen-" + std::to_string(f);
+      one.fit.status = "converged: cost; 10 of 12 parameters identifiable; 2 at a bound; and " + label;
+      if (!one.findings.empty()) one.findings[0] = sentence;
+      for (auto& each : one.parameters) {
+        each.name += "_factor_of_a_component_with_a_long_name[" + label + "]";
+        each.note = sentence;
+      }
+    }
+    if (result.split) result.split->held_out = label;
+  }
+  report.sections = {tiny::made_section(label), tiny::made_section(sentence)};
+  text_table many({"<name", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"});
+  many.add({label, "1234567.8", "1234567.8", "1234567.8", "1234567.8", "1234567.8", "1234567.8", "1234567.8",
+            "1234567.8", "1234567.8", "1234567.8", "1234567.8", "1234567.8", "1234567.8", "1234567.8", "1234567.8",
+            "last"});
+  report.sections[0].blocks.push_back(captioned_table{"many columns", many});
+  report.sections[0].blocks.push_back(paragraph{std::string(500, 'p')});
+  return report;
+}
+
+TEST(Text, FitsTheColumnsThatItIsGiven) {
+  for (const std::size_t columns : {100U, 80U, 60U, 40U}) {
+    EXPECT_LE(widest(text_of(wide_report(), {.columns = columns})), columns);
+  }
+  EXPECT_EQ(text_of(wide_report()), text_of(wide_report(), {.columns = 100}));
+}
+TEST(Text, LosesNoNumberOfATableThatItSplits) {
+  const std::string text = text_of(wide_report());
+  std::size_t found = 0;
+  for (std::size_t at = text.find("1234567.8"); at != std::string::npos; at = text.find("1234567.8", at + 1)) ++found;
+  EXPECT_EQ(found, 15U);
+  EXPECT_NE(text.find("last"), std::string::npos);
+}
+TEST(Text, SaysThatLabelsAreShortened) {
+  EXPECT_NE(text_of(wide_report()).find("Labels with … are shortened to fit"), std::string::npos);
+  EXPECT_EQ(text_of(tiny::made_report()).find("…"), std::string::npos);
+}
+TEST(Text, HasColoursOnlyWhenAsked) {
+  EXPECT_EQ(text_of(wide_report()).find('\x1b'), std::string::npos);
+  evaluation_report report = wide_report();
+  report.plausibility.all.below = 20000;  // implausible
+  const std::string text = text_of(report, {.colour = true});
+  EXPECT_NE(text.find("\x1b[31m  IMPLAUSIBLE"), std::string::npos);
+  std::string plain;  // and colours are all that differs
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\x1b') {
+      at = text.find('m', at);
+    } else {
+      plain += text[at];
+    }
+  }
+  EXPECT_EQ(plain, text_of(report));
+}
+TEST(Text, ShowsSectionsAfterTheResultsAndTheirSummariesBefore) {
+  evaluation_report report = tiny::made_report();
+  report.sections = {tiny::made_section("plain")};
+  const std::string text = text_of(report);
+  const std::size_t summary = text.find("SUMMARY"), section = text.find("MADE PLAIN  One sentence: plain\n  plain\n");
+  ASSERT_NE(section, std::string::npos) << text;
+  EXPECT_LT(summary, text.find("RESULTS"));
+  EXPECT_LT(text.find("RESULTS"), section);
+  EXPECT_NE(text.find("  * first\n  * plain\n"), std::string::npos);
+  EXPECT_NE(text.find("  plain  MAPE %\n  -------------\n  plain   12.50\n  total       -\n"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("In the HTML report: table 'a wide one'; plot 'Predicted against measured: plain'; plot"),
+            std::string::npos)
+      << text;
+}
+TEST(Text, ShowsSectionsInMarkdown) {
+  evaluation_report report = tiny::made_report();
+  report.sections = {tiny::made_section("a_b *c* <d> [e](f)")};
+  const std::string text = markdown_of(report);
+  EXPECT_NE(text.find("\n## Made a_b \\*c\\* \\<d> \\[e\\](f)\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("| 12.50 |"), std::string::npos);
+  EXPECT_NE(text.find("a wide one"), std::string::npos);
+}
+TEST(Text, ShowsNoControlCharactersOfSections) {
+  evaluation_report report = tiny::made_report();
+  report.sections = {tiny::made_section("a\x1b[2J\r\xff")};
+  for (const std::string& text : {text_of(report), markdown_of(report)}) {
+    EXPECT_EQ(text.find_first_of("\x1b\r\xff"), std::string::npos);
+    EXPECT_NE(text.find("\\x1b"), std::string::npos);
   }
 }
 

@@ -124,4 +124,31 @@ inline rafter::evaluation_report made_report() {
   return report;
 }
 
+/// A section with a block of each kind, and texts as files have them.
+inline rafter::report_section made_section(const std::string& hostile = "a <b>bold</b> & \"quoted\" 'name'") {
+  using namespace rafter;
+  text_table table({"<" + hostile, "MAPE %"});
+  table.add({hostile, table_cell("12.50", 12.5)});
+  table.add({"total", "-"});
+  plot scatter;
+  scatter.id = "predicted-measured";
+  scatter.title = "Predicted against measured: " + hostile;
+  scatter.x = {"measured [ms] " + hostile, true};
+  scatter.y = {"predicted [ms]", true};
+  scatter.series = {{hostile, series_style::points, {1.0, 2.0, 4.123456789}, {1.5, 2.5, 3.5}},
+                    {"as measured", series_style::lines, {1.0, 4.0}, {1.0, 4.0}}};
+  scatter.note = "3 of 3 points " + hostile;
+  plot bars;
+  bars.id = "folds";
+  bars.title = "MAPE of each fold";
+  bars.y = {"MAPE [%]", false};
+  bars.series = {{"ridge30", series_style::bars, {}, {25.0, 50.0}}, {"best", series_style::bars, {}, {5.0, 10.0}}};
+  bars.categories = {"chat|7b", hostile};
+  return {"made",
+          "Made " + hostile,
+          "One sentence: " + hostile,
+          {paragraph{hostile}, bullet_list{{"first", hostile}}, captioned_table{hostile, table, false},
+           captioned_table{"a wide one", table, true}, scatter, bars}};
+}
+
 }  // namespace tiny

@@ -1,31 +1,98 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
+#include "rafter/config.hpp"
 #include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/report.hpp"
+#include "rafter/evaluation/section.hpp"
 
 namespace rafter {
 
-/// The report as JSON; percentages as numbers (10.0 = 10 %), times in microseconds, undefined values as null:
-///
-///   {"data": {"path", "rows", "schema", "sha256" (of the file), "content_sha256", "plausibility": {"audited", "share_below_floor", "groups": […], …}},
-///    "split", "target",
-///    "results": [{"predictor", "description", "parameters", "identifiable", "folds": [{"held_out", "rows", "mape",
-///      "mspe_signed", "median_ape", "p90_ape", "p99_ape", "share_above_50", "pearson_r", …}],
-///      "worst_fold_mape", "mean_fold_mape", "median_fold_mape"}], "not_evaluated": […], "notes": […]}
-///
-/// Results of parametric predictors have more. Each fold: "fitted_parameters": [{"name", "unit", "value",
-/// "standard_error", "state"}] and "findings". The result: "stability": [{"name", "unit", "mean",
-/// "standard_deviation", "coefficient_of_variation", "smallest", "largest", "stable", "state"}], "findings":
-/// {"every_fold", "worst_fold"} and, where it was asked for, "worst_fold_split": {"held_out", "rows", "mape",
-/// "mspe_signed", "uncorrected_mape", …, "refitted_mape", …, "correction_mape"}. Values of parameters are in base units
-/// (seconds), not in microseconds; "stable" is null where the data do not say. Other predictors that have something to say
-/// of their fits have "findings" too.
-inline nlohmann::ordered_json json_of(const evaluation_report& report) {
+/// What `schema_version` says in JSON reports. It grows when a field changes its meaning, its unit or its type, or goes
+/// away; new fields leave it as it is.
+inline constexpr int report_schema_version = 1;
+
+namespace detail {
+
+/// A number of a plot, with the digits that a picture can show. Null when it is none.
+inline nlohmann::ordered_json plotted(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.6g", value);
+  return std::strtod(text.data(), nullptr);
+}
+
+RAFTER_COLD inline nlohmann::ordered_json json_of(const plot& picture) {
+  using json = nlohmann::ordered_json;
+  const auto numbers = [](const std::vector<double>& values) {
+    json made = json::array();
+    for (const double value : values) made.push_back(plotted(value));
+    return made;
+  };
+  const auto axis = [](const plot_axis& from) {
+    return json{{"label", from.label}, {"logarithmic", from.logarithmic}};
+  };
+  json made = {
+      {"type", "plot"},       {"id", picture.id},        {"title", picture.title},           {"x", axis(picture.x)},
+      {"y", axis(picture.y)}, {"series", json::array()}, {"categories", picture.categories}, {"note", picture.note}};
+  constexpr std::array<const char*, 4> styles{"points", "lines", "steps", "bars"};
+  for (const plot_series& one : picture.series) {
+    json series = {{"name", one.name}, {"style", styles[static_cast<std::size_t>(one.style)]}};
+    if (one.style != series_style::bars) series["x"] = numbers(one.x);
+    series["y"] = numbers(one.y);
+    made["series"].push_back(std::move(series));
+  }
+  return made;
+}
+
+RAFTER_COLD inline nlohmann::ordered_json json_of(const captioned_table& from) {
+  using json = nlohmann::ordered_json;
+  json made = {
+      {"type", "table"}, {"caption", from.caption}, {"columns", from.table.titles()}, {"rows", json::array()}};
+  for (const auto& row : from.table.rows()) {
+    json cells = json::array();
+    for (const table_cell& cell : row) {
+      cells.push_back(std::isfinite(cell.value) ? json(cell.value) : json(cell.text));
+    }
+    made["rows"].push_back(std::move(cells));
+  }
+  return made;
+}
+
+RAFTER_COLD inline nlohmann::ordered_json json_of(const report_section& section) {
+  using json = nlohmann::ordered_json;
+  json made = {{"id", section.id}, {"title", section.title}, {"summary", section.summary}, {"blocks", json::array()}};
+  for (const section_block& block : section.blocks) {
+    if (const auto* text = std::get_if<paragraph>(&block)) {
+      made["blocks"].push_back({{"type", "paragraph"}, {"text", text->text}});
+    } else if (const auto* list = std::get_if<bullet_list>(&block)) {
+      made["blocks"].push_back({{"type", "list"}, {"items", list->items}});
+    } else if (const auto* table = std::get_if<captioned_table>(&block)) {
+      made["blocks"].push_back(json_of(*table));
+    } else if (const auto* picture = std::get_if<plot>(&block)) {
+      made["blocks"].push_back(json_of(*picture));
+    }
+  }
+  return made;
+}
+
+}  // namespace detail
+
+/// The report as JSON; percentages as numbers (10.0 = 10 %), times in microseconds, parameters in base units, undefined
+/// values as null. docs/evaluation/report_json.md says what each field is, docs/evaluation/report.schema.json says it to
+/// programs.
+RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& report) {
   using json = nlohmann::ordered_json;
   const auto number = [](double value) { return std::isfinite(value) ? json(value) : json(nullptr); };
   const auto percent = [&](double fraction) { return number(100.0 * fraction); };
@@ -59,7 +126,8 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
     return plausibility;
   };
 
-  json out = {{"data",
+  json out = {{"schema_version", report_schema_version},
+              {"data",
                {{"path", report.source},
                 {"rows", report.rows},
                 {"schema", report.schema},
@@ -70,7 +138,9 @@ inline nlohmann::ordered_json json_of(const evaluation_report& report) {
               {"target", report.target},
               {"results", json::array()},
               {"not_evaluated", json::array()},
+              {"sections", json::array()},
               {"notes", report.notes}};
+  for (const report_section& one : report.sections) out["sections"].push_back(detail::json_of(one));
   if (report.test) {
     out["data"]["test"] = {{"path", report.test->source},
                            {"rows", report.test->rows},

@@ -38,6 +38,7 @@ class text_table {
   }
   bool empty() const { return rows_.empty(); }
   const std::vector<std::string>& titles() const { return titles_; }
+  std::vector<std::string>& titles() { return titles_; }
   bool left_aligned(std::size_t column) const { return left_[column]; }
   const std::vector<std::vector<table_cell>>& rows() const { return rows_; }
   std::vector<std::vector<table_cell>>& rows() { return rows_; }

@@ -4,43 +4,110 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <cstddef>
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include "rafter/config.hpp"
 #include "rafter/evaluation/parameter_efficiency.hpp"
 #include "rafter/evaluation/parameter_table.hpp"
+#include "rafter/evaluation/rendering/columns.hpp"
 #include "rafter/evaluation/report.hpp"
+#include "rafter/evaluation/section.hpp"
 #include "rafter/evaluation/table.hpp"
 #include "rafter/io/error.hpp"
 
 namespace rafter {
 namespace detail {
 
-/// The report with its texts as they may be shown: labels and notes come from files, and may hold control characters,
-/// line ends and bytes that are not UTF-8.
-inline evaluation_report shown(evaluation_report report) {
-  const auto show = [](std::string& text) { text = printable(text, 4096); };
-  show(report.source);
-  show(report.split_title);
-  for (std::string& note : report.notes) show(note);
-  for (plausibility_group& one : report.plausibility.groups) show(one.label);
-  for (predictor_result& result : report.results) {
-    show(result.refused);
-    for (fold_result& one : result.folds) {
-      show(one.held_out);
-      for (fitted_parameter& each : one.parameters) {  // of a parameter per label the name has the label
-        show(each.name);
-        show(each.note);
+/// The sections with their texts as they may be shown.
+RAFTER_COLD inline std::vector<report_section> shown(std::vector<report_section> sections) {
+  constexpr std::size_t longest = 65536;
+  const auto show = [](std::string& text) { text = printable(text, longest); };
+  for (report_section& one : sections) {
+    show(one.title);
+    show(one.summary);
+    for (section_block& block : one.blocks) {
+      if (auto* text = std::get_if<paragraph>(&block)) {
+        show(text->text);
+      } else if (auto* list = std::get_if<bullet_list>(&block)) {
+        for (std::string& item : list->items) show(item);
+      } else if (auto* table = std::get_if<captioned_table>(&block)) {
+        show(table->caption);
+        for (std::string& title : table->table.titles()) show(title);
+        for (auto& row : table->table.rows()) {
+          for (table_cell& cell : row) show(cell.text);
+        }
+      } else if (auto* picture = std::get_if<plot>(&block)) {
+        for (std::string* one_of : {&picture->title, &picture->x.label, &picture->y.label, &picture->note})
+          show(*one_of);
+        for (plot_series& series : picture->series) show(series.name);
+        for (std::string& name : picture->categories) show(name);
       }
-      for (std::string& line : one.findings) show(line);
     }
+  }
+  return sections;
+}
+
+/// The report with its texts as they may be shown: labels and notes come from files, and may hold control characters,
+/// line ends and bytes that are not UTF-8. Without the predictions, which no report shows.
+RAFTER_COLD inline evaluation_report shown(const evaluation_report& given) {
+  const auto text = [](const std::string& from) { return printable(from, 4096); };
+  evaluation_report report;
+  report.source = text(given.source);
+  report.schema = given.schema;
+  report.digest = given.digest;
+  report.file_sha256 = given.file_sha256;
+  report.rows = given.rows;
+  report.idle_rows = given.idle_rows;
+  report.target = text(given.target);
+  report.split = given.split;
+  report.split_title = text(given.split_title);
+  report.plausibility = given.plausibility;
+  report.test = given.test;
+  report.sections = shown(given.sections);
+  for (const std::string& note : given.notes) report.notes.push_back(text(note));
+  const auto show_audit = [&](plausibility_report& audit) {
+    audit.target = text(audit.target);
+    for (plausibility_group& one : audit.groups) one.label = text(one.label);
+  };
+  show_audit(report.plausibility);
+  if (report.test) {
+    report.test->source = text(report.test->source);
+    show_audit(report.test->plausibility);
+  }
+  for (const predictor_result& from : given.results) {
+    predictor_result result;
+    result.predictor = from.predictor;
+    result.description = text(from.description);
+    result.refused = text(from.refused);
+    result.split = from.split;
     if (result.split) {
-      show(result.split->held_out);
-      show(result.split->refused);
+      result.split->held_out = text(result.split->held_out);
+      result.split->refused = text(result.split->refused);
     }
+    for (const fold_result& one : from.folds) {
+      fold_result fold;
+      fold.held_out = text(one.held_out);
+      fold.train_rows = one.train_rows;
+      fold.rows = one.rows;
+      fold.fit = one.fit;
+      fold.errors = one.errors;
+      fold.parameters = one.parameters;
+      for (fitted_parameter& each : fold.parameters) {  // of a parameter per label the name has the label
+        each.name = text(each.name);
+        each.note = text(each.note);
+      }
+      for (const std::string& line : one.findings) fold.findings.push_back(text(line));
+      result.folds.push_back(std::move(fold));
+    }
+    report.results.push_back(std::move(result));
   }
   return report;
 }
@@ -233,76 +300,258 @@ inline std::vector<std::string> cancellations(const evaluation_report& report) {
 
 }  // namespace detail
 
-/// The report as plain text: audit, overview (worst fold before any mean), every fold of every predictor, notes.
-inline std::string text_of(const evaluation_report& given) {
+/// How a report stands on a terminal.
+struct text_options {
+  std::size_t columns = 100;  ///< no line is longer; at least 40
+  bool colour = false;        ///< ANSI colours for headings, the verdict, implausible groups and worst folds
+};
+
+namespace detail {
+
+namespace ansi {
+inline constexpr std::string_view bold = "\x1b[1m", red = "\x1b[31m", yellow = "\x1b[33m", green = "\x1b[32m",
+                                  off = "\x1b[0m";
+}
+
+/// A report that grows line by line, none longer than asked.
+class text_writer {
+ public:
+  explicit text_writer(const text_options& options)
+      : columns_(std::max<std::size_t>(options.columns, 40)), colour_(options.colour) {}
+
+  void blank() { out_ += '\n'; }
+  void line(std::string_view text, std::string_view indent = "", std::string_view hanging = "  ",
+            std::string_view colour = {}) {
+    for (std::size_t at = 0; at <= text.size();) {  // a line end of ours stays one
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      const std::string lines = wrapped(text.substr(at, end - at), columns_, indent, hanging);
+      out_ += colour_ && !colour.empty() ? coloured(lines, colour) : lines;
+      at = end + 1;
+    }
+  }
+  void heading(std::string_view name, std::string_view text, std::string_view colour = {}) {
+    std::string lines =
+        wrapped(std::string(name) + (text.empty() ? "" : "  ") + std::string(text), columns_, "", "  ");
+    if (colour_) {
+      const std::size_t after = std::min(name.size(), lines.size());
+      lines = coloured(lines.substr(0, after), ansi::bold) + coloured(lines.substr(after), colour);
+    }
+    out_ += lines;
+  }
+  /// @param colours  of the rows, none: plain
+  void table(const text_table& table, std::vector<std::string_view> colours = {}) {
+    if (!colour_) colours.clear();
+    const fitted_table fitted = plain_table(table, {columns_, "  ", std::move(colours)});
+    shortened_ = shortened_ || fitted.any_shortened;
+    out_ += fitted.text;
+  }
+  std::string finished() && {
+    if (shortened_) {
+      out_ += '\n';
+      line("Labels with … are shortened to fit; the Markdown, HTML and JSON reports have them whole.");
+    }
+    return std::move(out_);
+  }
+
+ private:
+  static std::string coloured(const std::string& lines, std::string_view colour) {
+    if (colour.empty()) return lines;
+    std::string out;
+    for (std::size_t at = 0; at < lines.size();) {
+      const std::size_t end = std::min(lines.find('\n', at), lines.size());
+      out.append(colour).append(lines, at, end - at).append(ansi::off);
+      if (end < lines.size()) out += '\n';
+      at = end + 1;
+    }
+    return out;
+  }
+  std::string out_;
+  std::size_t columns_;
+  bool colour_;
+  bool shortened_ = false;
+};
+
+inline std::string_view verdict_colour(const plausibility_report& audit) {
+  if (!audit.audited) return ansi::yellow;
+  return !audit.plausible() ? ansi::red : audit.all.below > 0 ? ansi::yellow : ansi::green;
+}
+inline std::vector<std::string_view> audit_colours(const plausibility_report& audit) {
+  std::vector<std::string_view> colours;
+  for (const plausibility_group& one : audit.groups) {
+    colours.push_back(one.share_below() > tolerated_share_below_floor ? ansi::red : std::string_view());
+  }
+  return colours;
+}
+
+RAFTER_COLD inline void write_section(text_writer& to, const report_section& section) {
+  std::string title;
+  for (const char c : section.title) title += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  to.blank();
+  to.heading(title, section.summary);
+  std::string elsewhere;
+  const auto left = [&](const std::string& what) { elsewhere += (elsewhere.empty() ? "" : "; ") + what; };
+  bool after_table = false;
+  for (const section_block& block : section.blocks) {
+    if (after_table && !std::holds_alternative<plot>(block)) to.blank();
+    after_table = false;
+    if (const auto* text = std::get_if<paragraph>(&block)) {
+      to.line(text->text, "  ", "  ");
+    } else if (const auto* list = std::get_if<bullet_list>(&block)) {
+      for (const std::string& item : list->items) to.line("* " + item, "  ", "    ");
+    } else if (const auto* table = std::get_if<captioned_table>(&block)) {
+      if (table->wide) {
+        left("table '" + (table->caption.empty() ? section.title : table->caption) + "'");
+        continue;
+      }
+      if (!table->caption.empty()) to.line(table->caption, "  ", "  ");
+      to.table(table->table);
+      after_table = true;
+    } else if (const auto* picture = std::get_if<plot>(&block)) {
+      left("plot '" + picture->title + "'");
+    }
+  }
+  if (!elsewhere.empty()) to.line("In the HTML report: " + elsewhere + ".", "  ", "  ");
+}
+
+}  // namespace detail
+
+/// The report as plain text: audit, what the sections come to, overview (worst fold before any mean), every fold of every
+/// predictor, sections, notes. Tables that are too wide are made to fit, see plain_table.
+RAFTER_COLD inline std::string text_of(const evaluation_report& given, const text_options& options = {}) {
   using namespace detail;
   const evaluation_report report = shown(given);
-  std::string out;
-  out += fmt::format("{}: {} rows of schema {}{}\n", report.source, grouped(report.rows), report.schema,
-                     report.digest.empty() ? "" : ", content sha256 " + report.digest.substr(0, 16));
-  out += fmt::format("target {}, split {}\n\n", report.target,
-                     report.split_title.empty() || report.split_title == report.split
-                         ? report.split
-                         : report.split + " (" + report.split_title + ")");
+  text_writer to(options);
+  to.line(fmt::format("{}: {} rows of schema {}{}", report.source, grouped(report.rows), report.schema,
+                      report.digest.empty() ? "" : ", content sha256 " + report.digest.substr(0, 16)));
+  to.line(fmt::format("target {}, split {}", report.target,
+                      report.split_title.empty() || report.split_title == report.split
+                          ? report.split
+                          : report.split + " (" + report.split_title + ")"));
+  to.blank();
 
-  out += "PLAUSIBILITY  " + report.plausibility.verdict() + "\n";
+  to.heading("PLAUSIBILITY", report.plausibility.verdict(), verdict_colour(report.plausibility));
   if (report.plausibility.audited) {
-    out += audit_table(report.plausibility).plain();
+    to.table(audit_table(report.plausibility), audit_colours(report.plausibility));
     if (!report.plausibility.worst.empty()) {
-      out += "  lowest:";
+      std::string lowest = "lowest:";
       for (const implausible_row& row : report.plausibility.worst) {
-        out +=
+        lowest +=
             fmt::format(" line {} ({} us, floor {} us);", row.line, microseconds(row.time), microseconds(row.floor));
       }
-      out.back() = '\n';
+      lowest.pop_back();
+      to.line(lowest, "  ", "    ");
     }
-    if (report.idle_rows > 0) out += fmt::format("  {} idle rows (no tokens) have no floor\n", report.idle_rows);
+    if (report.idle_rows > 0) to.line(fmt::format("{} idle rows (no tokens) have no floor", report.idle_rows), "  ");
   }
 
   if (report.test) {
-    out += fmt::format("\nPLAUSIBILITY of the test data, {}: {} rows\n  {}\n", report.test->source,
-                       grouped(report.test->rows), report.test->plausibility.verdict());
-    if (report.test->plausibility.audited) out += audit_table(report.test->plausibility).plain();
+    to.blank();
+    to.heading("PLAUSIBILITY",
+               fmt::format("of the test data, {}: {} rows", report.test->source, grouped(report.test->rows)));
+    to.line(report.test->plausibility.verdict(), "  ", "  ", verdict_colour(report.test->plausibility));
+    if (report.test->plausibility.audited) {
+      to.table(audit_table(report.test->plausibility), audit_colours(report.test->plausibility));
+    }
+  }
+  if (std::any_of(report.sections.begin(), report.sections.end(),
+                  [](const report_section& one) { return !one.summary.empty(); })) {
+    to.blank();
+    to.heading("SUMMARY", "what the sections below come to");
+    for (const report_section& one : report.sections) {
+      if (!one.summary.empty()) to.line(one.title + ": " + one.summary, "  ", "    ");
+    }
   }
 
-  out += "\nRESULTS  error of the test rows, best worst fold first\n" + overview_table(report).plain();
+  to.blank();
+  to.heading("RESULTS", "error of the test rows, best worst fold first");
+  to.table(overview_table(report));
   for (const predictor_result* one : by_worst_fold(report.results)) {
-    if (one->folds.empty()) {
-      out += fmt::format("  {}: not evaluated: {}\n", one->predictor, one->refused);
-    }
+    if (one->folds.empty()) to.line(fmt::format("{}: not evaluated: {}", one->predictor, one->refused), "  ", "    ");
   }
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
-    out += fmt::format("\n{}  {}\n", one->predictor, one->description) + fold_table(*one).plain();
+    to.blank();
+    to.heading(one->predictor, one->description);
+    to.table(fold_table(*one), {one->folds.size() > 1 ? ansi::bold : std::string_view()});
     if (is_parametric(*one)) {
-      if (one->split) out += "  " + split_text(*one->split) + "\n";
-      out += std::string("\n  ") + parameters_title + "\n" + parameter_table(*one).plain();
+      if (one->split) to.line(split_text(*one->split), "  ", "    ");
+      to.blank();
+      to.line(parameters_title, "  ", "  ");
+      to.table(parameter_table(*one));
     }
     for (const findings_list& list : findings_lists(*one)) {
-      out += "  " + list.title + ":\n";
-      for (const std::string& line : list.lines) out += "    " + line + "\n";
+      to.line(list.title + ":", "  ", "    ");
+      for (const std::string& line : list.lines) to.line(line, "    ", "      ");
     }
   }
   if (compares_parameters(report)) {
     const efficiency_report found = efficiency_of(report);
-    out += "\nACCURACY AGAINST PARAMETERS  " + efficiency_title(found) + "\n" + efficiency_table(found).plain();
+    to.blank();
+    to.heading("ACCURACY AGAINST PARAMETERS", efficiency_title(found));
+    to.table(efficiency_table(found));
   }
+  for (const report_section& one : report.sections) write_section(to, one);
   const std::vector<std::string> hidden = cancellations(report);
   if (!hidden.empty()) {
-    out += "\nCANCELLATION  errors of both signs that a mean hides\n";
-    for (const std::string& line : hidden) out += "  " + line + "\n";
+    to.blank();
+    to.heading("CANCELLATION", "errors of both signs that a mean hides");
+    for (const std::string& line : hidden) to.line(line, "  ", "    ");
   }
   if (!report.notes.empty()) {
-    out += "\nNOTES\n";
-    for (const std::string& note : report.notes) out += "  " + note + "\n";
+    to.blank();
+    to.heading("NOTES", "");
+    for (const std::string& note : report.notes) to.line(note, "  ", "    ");
+  }
+  return std::move(to).finished();
+}
+
+/// A report as text of 100 columns, without colours.
+inline std::ostream& operator<<(std::ostream& to, const evaluation_report& report) { return to << text_of(report); }
+
+namespace detail {
+
+/// Text that Markdown shows as it is. Underscores inside words are no markup.
+RAFTER_COLD inline std::string in_markdown(std::string_view text) {
+  const auto in_word = [&](std::size_t at) {
+    return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0);
+  };
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    const bool start = at == 0 && (c == '#' || c == '+' || c == '-' || c == '>' || c == '=' || c == '~');
+    const bool markup = c == '\\' || c == '*' || c == '`' || c == '<' || c == '[' || c == ']' || c == '|' ||
+                        (c == '_' && !(at > 0 && in_word(at - 1) && in_word(at + 1)));
+    if (start || markup) out += '\\';
+    out += c;
   }
   return out;
 }
 
-inline std::ostream& operator<<(std::ostream& to, const evaluation_report& report) { return to << text_of(report); }
+RAFTER_COLD inline std::string markdown_of(const report_section& section) {
+  std::string out = "\n## " + in_markdown(section.title) + "\n";
+  if (!section.summary.empty()) out += "\n**" + in_markdown(section.summary) + "**\n";
+  std::string pictures;
+  for (const section_block& block : section.blocks) {
+    if (const auto* text = std::get_if<paragraph>(&block)) {
+      out += '\n' + in_markdown(text->text) + '\n';
+    } else if (const auto* list = std::get_if<bullet_list>(&block)) {
+      out += '\n';
+      for (const std::string& item : list->items) out += "* " + in_markdown(item) + '\n';
+    } else if (const auto* table = std::get_if<captioned_table>(&block)) {
+      if (!table->caption.empty()) out += '\n' + in_markdown(table->caption) + '\n';
+      out += '\n' + table->table.markdown();
+    } else if (const auto* picture = std::get_if<plot>(&block)) {
+      pictures += (pictures.empty() ? "" : "; ") + in_markdown(picture->title);
+    }
+  }
+  if (!pictures.empty()) out += "\nPlots, in the HTML report: " + pictures + ".\n";
+  return out;
+}
 
-/// The same as Markdown.
-inline std::string markdown_of(const evaluation_report& given) {
+}  // namespace detail
+
+/// The same as Markdown. Tables are whole; plots are named.
+RAFTER_COLD inline std::string markdown_of(const evaluation_report& given) {
   using namespace detail;
   const evaluation_report report = shown(given);
   std::string out = "# Step-time study\n\n";
@@ -327,6 +576,14 @@ inline std::string markdown_of(const evaluation_report& given) {
            " rows. **" + report.test->plausibility.verdict() + "**\n\n";
     if (report.test->plausibility.audited) out += audit_table(report.test->plausibility).markdown() + "\n";
   }
+  if (std::any_of(report.sections.begin(), report.sections.end(),
+                  [](const report_section& one) { return !one.summary.empty(); })) {
+    out += "## Summary\n\n";
+    for (const report_section& one : report.sections) {
+      if (!one.summary.empty()) out += "* " + in_markdown(one.title) + ": " + in_markdown(one.summary) + "\n";
+    }
+    out += "\n";
+  }
   out += "## Results\n\nErrors of the test rows; the best worst fold first.\n\n" + overview_table(report).markdown();
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) out += fmt::format("\n`{}` was not evaluated: {}\n", one->predictor, one->refused);
@@ -348,14 +605,15 @@ inline std::string markdown_of(const evaluation_report& given) {
     out += "\n## Accuracy against parameters\n\n" + efficiency_title(found) + "\n\n" +
            efficiency_table(found).markdown();
   }
+  for (const report_section& one : report.sections) out += detail::markdown_of(one);
   const std::vector<std::string> hidden = cancellations(report);
   if (!hidden.empty()) {
     out += "\n## Cancellation\n\n";
-    for (const std::string& line : hidden) out += "* " + line + "\n";
+    for (const std::string& line : hidden) out += "* " + in_markdown(line) + "\n";
   }
   if (!report.notes.empty()) {
     out += "\n## Notes\n\n";
-    for (const std::string& note : report.notes) out += "* " + note + "\n";
+    for (const std::string& note : report.notes) out += "* " + in_markdown(note) + "\n";
   }
   return out;
 }
