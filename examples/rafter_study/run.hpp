@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,7 +13,9 @@
 #include <vector>
 
 #include "../common/command_line.hpp"
+#include "diagnose.hpp"
 #include "rafter/estimator/predictors.hpp"
+#include "rafter/evaluation/diagnostics/probes.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/transfer.hpp"
 #include "rafter/step/digest.hpp"
@@ -32,6 +35,7 @@ template <class Schema> struct task {
   const rafter::dataset<Schema>* test = nullptr;
   const chosen_split& split;
   rafter::evaluate_options options;
+  std::vector<rafter::probe<Schema>> probes = {};  ///< of the tested data
   bool alone = false;  ///< one predictor was asked for: what it cannot do is the program's error
 };
 
@@ -45,8 +49,9 @@ RAFTER_COLD rafter::predictor_result evaluate_one(const task<Schema>& what, std:
             .refused = "it needs the observable '" + std::string(missing) + "', which schema " +
                        std::string(Schema::name) + " does not carry"};
   } else {
-    return (what.test != nullptr ? rafter::evaluate_transfer<E>(what.data, *what.test, what.options)
-                                 : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options))
+    return (what.test != nullptr
+                ? rafter::evaluate_transfer<E>(what.data, *what.test, what.options, what.probes)
+                : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options, what.probes))
         .result;
   }
 }
@@ -175,15 +180,33 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   }
   report.split = split.name;
   report.split_title = split.title;
-  const task<Schema> what{data,
-                          test ? &*test : nullptr,
-                          split,
-                          {.progress = asked.progress, .split_worst_fold = true, .threads = asked.threads},
-                          asked.predictors.size() == 1};
+  const dataset<Schema>& tested = test ? *test : data;
+  task<Schema> what{data,
+                    test ? &*test : nullptr,
+                    split,
+                    {.progress = asked.progress,
+                     .on_fold = asked.on_fold,
+                     .split_worst_fold = true,
+                     .keep_predictions = asked.diagnose,
+                     .threads = asked.threads},
+                    {},
+                    asked.predictors.size() == 1};
+  if (asked.diagnose) {
+    for (auto made :
+         {load_probes(tested, row_set::all(tested.size())), hardware_probes(tested, row_set::all(tested.size()))}) {
+      std::move(made.probes.begin(), made.probes.end(), std::back_inserter(what.probes));
+      report.notes.insert(report.notes.end(), made.notes.begin(), made.notes.end());
+    }
+  }
   for (const named_entry<Schema>& one : entries) {
     const auto& wanted = asked.predictors;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), one.name) == wanted.end()) continue;
     report.results.push_back(one.evaluate(what, report.notes));
+  }
+  if (asked.diagnose) {
+    std::vector<std::size_t> lines;
+    for (std::size_t row = 0; row < tested.size(); ++row) lines.push_back(tested.line(row));
+    diagnose(report, step_view_of(tested), split.folds, std::move(lines), asked);
   }
   return report;
 }

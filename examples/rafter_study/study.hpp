@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,7 +35,9 @@ struct request {
   std::vector<std::string> predictors;  ///< empty: all that the schema offers
   tested_steps tested = tested_steps::all;
   std::size_t threads = 0;  ///< that fit and test folds; 0: all of the machine
+  bool diagnose = true;     ///< add what the predictions say beside their errors
   rafter::progress_callback progress;
+  std::function<void(std::string_view predictor, const rafter::fold_result&)> on_fold;
 };
 
 /// What a schema offers, for --list.

@@ -141,6 +141,11 @@ template <auto Metrics, class Options = pmnf_options> struct pmnf {
     return "performance-model normal form of " + std::to_string(metrics::size) + " metrics, up to " +
            std::to_string(Options::max_terms) + " terms";
   }
+  /// What is chosen by looking at errors, and on which rows.
+  static std::string tuned() {
+    return "terms and exponents, by cross-validation over each " + std::string(name_of(Options::folds_by)) +
+           " inside the training rows";
+  }
   static constexpr std::string_view reads_identity(group axis) { return metrics::identity_feature(name_of(axis)); }
   static constexpr bool fitted_per(group) { return false; }
   template <class Schema> static constexpr std::string_view missing_on() {

@@ -309,6 +309,11 @@ struct trees {
            (options.max_depth > 0 ? " of depth " + std::to_string(options.max_depth) : std::string()) + " on " +
            std::to_string(features::size) + " features, " + std::string(Objective::name);
   }
+  /// What is chosen by looking at errors, and on which rows; empty: nothing.
+  static std::string tuned() {
+    if (Policy::options().early_stopping_rounds == 0) return {};
+    return "the number of trees, on training rows held out of the fit";
+  }
   static constexpr std::string_view reads_identity(group axis) {
     return detail::identity_read_by<features, Objective>(axis);
   }

@@ -174,6 +174,7 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
   evaluated<predictor> outcome;
   outcome.result.predictor = detail::label_of<Estimator>();
   outcome.result.description = Estimator::name();
+  if constexpr (requires { Estimator::tuned(); }) outcome.result.tuned = Estimator::tuned();
   const auto report_progress = [&](std::size_t done) {
     if (options.progress) options.progress(outcome.result.predictor, done, folds.size());
   };
@@ -334,7 +335,8 @@ template <class Schema, class... Estimators> struct evaluation : evaluation_repo
 /// An estimator that identifies, or is fitted per, what the split holds out does not compile.
 /// @throws validation_error, evaluation_error
 template <class... Estimators, dataset_schema Schema, split_policy Split>
-RAFTER_COLD auto evaluate(const dataset<Schema>& data, const Split& split, const evaluate_options& options = {}) {
+RAFTER_COLD auto evaluate(const dataset<Schema>& data, const Split& split, const evaluate_options& options = {},
+                          const std::vector<probe<Schema>>& probes = {}) {
   (detail::refuse_leaks<Estimators, Split>(), ...);
   if constexpr ((transfers_under<Estimators, Split> && ...)) {
     evaluation<Schema, Estimators...> report;
@@ -343,7 +345,7 @@ RAFTER_COLD auto evaluate(const dataset<Schema>& data, const Split& split, const
     report.split_title = std::string(title_of<Split>);
     const std::vector<fold> folds = checked_folds(data, split);
     const auto one = [&]<class E>(auto& fitted) {
-      auto outcome = evaluate_on_folds<E>(data, folds, options);
+      auto outcome = evaluate_on_folds<E>(data, folds, options, probes);
       report.results.push_back(std::move(outcome.result));
       fitted = std::move(outcome.fitted);
     };

@@ -309,6 +309,11 @@ struct hybrid {
     if constexpr (monotone()) text += ", monotone under load";
     return text;
   }
+  /// What is chosen by looking at errors, and on which rows.
+  static std::string tuned() {
+    return "whether the correction counts (strength 0 or 1/2), on " + std::string(InnerSplit::name) +
+           " inside the training rows";
+  }
   static constexpr std::string_view reads_identity(group axis) {
     const std::string_view of_physics = Physics::reads_identity(axis);
     return of_physics.empty() ? features::identity_feature(name_of(axis)) : of_physics;

@@ -67,6 +67,8 @@ struct predictor_result {
   std::string predictor;    ///< short name
   std::string description;  ///< what was fitted, in words
   std::vector<fold_result> folds;
+  std::string tuned =
+      {};  ///< what was chosen by looking at errors, and on which rows; empty: nothing, all is in the type
   std::optional<error_split> split = std::nullopt;  ///< of the worst fold, when it was asked for
   std::string refused;  ///< why there are no folds: what the predictor needs and the data or the split denies
 

@@ -102,6 +102,11 @@ template <split_policy InnerSplit, class... Estimators> struct stacked : detail:
            detail::parts_facts<Estimators...>::names(", ");
   }
 
+  /// What is chosen by looking at errors, and on which rows.
+  static std::string tuned() {
+    return "weights of the parts, on " + std::string(InnerSplit::name) + " inside the training rows";
+  }
+
   /// @throws fit_error when the inner split cannot be made of the rows, or naming the estimator that cannot be fitted,
   ///         cannot predict or predicts no finite number inside
   template <class Schema> RAFTER_COLD static auto fit(const dataset<Schema>& data, const row_set& rows) {

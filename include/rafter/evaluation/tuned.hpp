@@ -109,6 +109,12 @@ struct tuned_ridge {
     if (Objective::name != objective::squared::name) text += ", " + std::string(Objective::name);
     return text;
   }
+  /// What is chosen by looking at errors, and on which rows.
+  static std::string tuned() {
+    return "alpha, by the " +
+           std::string(Criterion == tuning_criterion::worst_fold ? "worst fold" : "mean over folds") + " of " +
+           std::string(InnerSplit::name) + " inside the training rows";
+  }
   static constexpr std::string_view reads_identity(group axis) { return untuned::reads_identity(axis); }
   static constexpr bool fitted_per(group) { return false; }
   template <class Schema> static constexpr std::string_view missing_on() {
