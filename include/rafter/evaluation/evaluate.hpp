@@ -106,8 +106,8 @@ struct evaluate_options {
 /// `fold_result::probes`.
 template <dataset_schema Schema> struct probe {
   std::string name;
-  dataset<Schema> data;  ///< as many rows as the tested dataset
-  row_set rows;          ///< those that are asked for
+  dataset<Schema> data;  ///< one row for each of `rows`, or as many rows as the tested dataset
+  row_set rows;          ///< of the tested dataset: those that are asked for
 };
 
 /// The predictors that an estimator learned, one per fold, with their results.
@@ -144,6 +144,18 @@ RAFTER_COLD inline fold_result fold_result_of(const fold& part, fit_summary fit,
     made.predictions.predicted = std::move(predicted);
   }
   return made;
+}
+
+/// Where the probed rows of a fold stand in the probe's data.
+RAFTER_COLD inline row_set rows_of_probe(const row_set& asked, const row_set& tested, std::size_t size) {
+  if (size != asked.size()) return tested;
+  std::vector<std::size_t> places;
+  std::size_t place = 0;
+  asked.for_each([&](std::size_t row) {
+    if (tested.contains(row)) places.push_back(place);
+    ++place;
+  });
+  return row_set::of(std::move(places));
 }
 
 /// Calls `task(fold)` for each fold on some threads, and `done(fold)` in the order of the folds on the calling one.
@@ -229,7 +241,8 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
         one.rows = asked.rows & part.test;
         one.predicted.resize(one.rows.size());
         try {
-          fitted[f]->predict(asked.data, one.rows, std::span<double>(one.predicted));
+          fitted[f]->predict(asked.data, rows_of_probe(asked.rows, one.rows, asked.data.size()),
+                             std::span<double>(one.predicted));
         } catch (const fit_error& why) {
           one.predicted.clear();
           one.refused = why.what();
