@@ -48,28 +48,20 @@ inline double conformal_quantile(std::vector<double> scores, double alpha) {
 enum class conformal_rule : std::uint8_t {
   as_predicted,    ///< nothing is calibrated: the quantile is 0, the band of a quantile predictor stands as it is
   pooled,          ///< conformal_quantile of all rows alike: for a new row of the groups that were calibrated
-  groups_alike,    ///< group_quantile: for a row of a new group, on average over groups
+  pooled_cdfs,     ///< pooled_cdf_quantile: for a row of a new group, on average over groups, when groups are many
+  groups_alike,    ///< group_quantile: the same for any number of groups, at a price in width when they are few
   worst_of_groups  ///< quantile_of_group_quantiles: for most rows of most new groups
 };
 constexpr std::string_view name_of(conformal_rule rule) {
-  constexpr std::string_view names[]{"as predicted", "pooled", "groups alike", "worst of groups"};
+  constexpr std::string_view names[]{"as predicted", "pooled", "pooled CDFs", "groups alike", "worst of groups"};
   return names[static_cast<std::size_t>(rule)];
 }
 
-/// The quantile for a row of a new group: each of the G groups with a score has weight 1 / (G + 1), spread evenly over
-/// its rows, and the new group has the rest, at infinity; the least score up to which the weights add up to 1 - alpha.
-/// Infinite when G / (G + 1) < 1 - alpha: level 90 % needs 9 groups. With one row in each group it is
-/// conformal_quantile.
-///
-/// This is hierarchical conformal prediction (Lee, Barber and Willett 2023, "Distribution-free inference with
-/// hierarchical data"): the pooled distribution function of Dunn, Wasserman and Ramdas 2022 ("Distribution-free
-/// prediction sets for two-layer hierarchical models", CDF pooling, whose coverage is asymptotic in G) with the new
-/// group's own weight at infinity, which makes it hold for any G.
-/// Guarantee: when groups are exchangeable with the new one, and rows within a group with each other, a row of the new
-/// group is covered with probability ≥ 1 - alpha, on average over new groups. One new group may have any coverage. It
-/// fails when the new group is not like the others: the only mixture of experts after dense models.
-/// @param groups  of each score: any codes. @returns NaN when a score is NaN
-inline double group_quantile(std::span<const double> scores, std::span<const std::uint32_t> groups, double alpha) {
+namespace detail {
+/// The least score up to which each group's share of scores, added over the G groups that have any, is at least
+/// (G + unknown) (1 - alpha); infinite when no score is, NaN when one is NaN.
+inline double quantile_of_groups(std::span<const double> scores, std::span<const std::uint32_t> groups, double alpha,
+                                 std::size_t unknown) {
   std::uint32_t codes = 0;
   for (const std::uint32_t code : groups) codes = std::max(codes, code + 1);
   std::vector<std::size_t> rows(codes, 0);
@@ -83,15 +75,45 @@ inline double group_quantile(std::span<const double> scores, std::span<const std
     order.emplace_back(scores[i], groups[i]);
   }
   std::sort(order.begin(), order.end());
-  const double needed = static_cast<double>(present + 1) * (1.0 - alpha) - 1e-9;  // in groups
+  const double needed = static_cast<double>(present + unknown) * (1.0 - alpha) - 1e-9;
+  if (present == 0 || needed > static_cast<double>(present)) return std::numeric_limits<double>::infinity();
   if (!(needed > 0.0)) return -std::numeric_limits<double>::infinity();
-  if (needed > static_cast<double>(present)) return std::numeric_limits<double>::infinity();
   double below = 0.0;
   for (const auto& [score, code] : order) {
     below += 1.0 / static_cast<double>(rows[code]);
     if (below >= needed) return score;
   }
   return order.back().first;  // needed is all groups, but for rounding
+}
+}  // namespace detail
+
+/// The quantile for a row of a new group, groups being many: the least score up to which the mean of the groups'
+/// distribution functions is at least 1 - alpha (CDF pooling of Dunn, Wasserman and Ramdas 2022, "Distribution-free
+/// prediction sets for two-layer hierarchical models"). Infinite without scores.
+///
+/// Guarantee: when groups are exchangeable with the new one, a row of the new group is covered with a probability that
+/// tends to 1 - alpha, on average over new groups, as G grows; with G groups it may be less by order 1 / G. One new group
+/// may have any coverage. It fails as group_quantile does.
+/// @param groups  of each score: any codes. @returns NaN when a score is NaN
+inline double pooled_cdf_quantile(std::span<const double> scores, std::span<const std::uint32_t> groups,
+                                  double alpha) {
+  return detail::quantile_of_groups(scores, groups, alpha, 0);
+}
+
+/// The quantile for a row of a new group, whatever the number of groups: each of the G groups with a score has weight
+/// 1 / (G + 1), spread evenly over its rows, and the new group has the rest, at infinity; the least score up to which
+/// the weights add up to 1 - alpha. Infinite when G / (G + 1) < 1 - alpha: level 90 % needs 9 groups. With one row in
+/// each group it is conformal_quantile.
+///
+/// This is hierarchical conformal prediction (Lee, Barber and Willett 2023, "Distribution-free inference with
+/// hierarchical data"): pooled_cdf_quantile at the level (1 - alpha)(G + 1) / G.
+/// Guarantee: when groups are exchangeable with the new one, and rows within a group with each other, a row of the new
+/// group is covered with probability ≥ 1 - alpha, on average over new groups; that may be up to about
+/// 1 - alpha + 2 / (G + 1), and the intervals are as wide as that asks for. One new group may have any coverage. It
+/// fails when the new group is not like the others: the only mixture of experts after dense models.
+/// @param groups  of each score: any codes. @returns NaN when a score is NaN
+inline double group_quantile(std::span<const double> scores, std::span<const std::uint32_t> groups, double alpha) {
+  return detail::quantile_of_groups(scores, groups, alpha, 1);
 }
 
 /// Of the groups' own conformal quantiles at `alpha_of_rows`, the conformal_rank(G, alpha_of_groups)-th smallest: the
@@ -124,6 +146,8 @@ inline double conformal_quantile(conformal_rule rule, std::span<const double> sc
       return 0.0;
     case conformal_rule::pooled:
       return conformal_quantile(std::vector<double>(scores.begin(), scores.end()), alpha);
+    case conformal_rule::pooled_cdfs:
+      return pooled_cdf_quantile(scores, groups, alpha);
     case conformal_rule::groups_alike:
       return group_quantile(scores, groups, alpha);
     case conformal_rule::worst_of_groups:
