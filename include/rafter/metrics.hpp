@@ -3,6 +3,7 @@
 
 #include "rafter/metrics/absolute_error.hpp"
 #include "rafter/metrics/accurate_sum.hpp"
+#include "rafter/metrics/conformal_quantile.hpp"
 #include "rafter/metrics/correlation.hpp"
 #include "rafter/metrics/error_summary.hpp"
 #include "rafter/metrics/log_ratio.hpp"
