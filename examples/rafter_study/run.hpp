@@ -18,7 +18,10 @@
 #include "rafter/evaluation/diagnostics/probes.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/transfer.hpp"
+#include "rafter/evaluation/uncertainty/conformal.hpp"
 #include "rafter/step/digest.hpp"
+#include "rafter/validation/k_fold.hpp"
+#include "rafter/validation/leave_one_group_out.hpp"
 #include "study.hpp"
 
 namespace study {
@@ -28,6 +31,9 @@ namespace study {
 template <class Estimator, class... StandIns> struct entry {
   static constexpr std::string_view name = Estimator::label;
 };
+
+/// The same with prediction intervals in the report.
+template <class Estimator> struct entry_with_intervals : entry<Estimator> {};
 
 /// What is evaluated: on folds of the data, or fitted on all of it and tested on other data.
 template <class Schema> struct task {
@@ -95,17 +101,52 @@ RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task
   return *std::move(result);
 }
 
+/// Intervals for new rows of the groups that are known; for rows of a workload that is not.
+struct intervals_of_known_groups : rafter::conformal_defaults {
+  static constexpr rafter::conformal_rule rule = rafter::conformal_rule::pooled;
+};
+struct intervals_of_new_workloads : rafter::conformal_defaults {
+  static constexpr rafter::group exchangeable = rafter::group::workload;
+};
+
+/// Intervals of 90 %, calibrated inside the training rows by what the split asks of a predictor.
+template <class Schema, class E> RAFTER_COLD rafter::interval_result intervals_of(const task<Schema>& what) {
+  using namespace rafter;
+  const nested_options options{what.options.threads, what.options.progress};
+  const auto by = [&]<class Calibration, class Options>() {
+    if constexpr (transfers_under<E, Calibration> && E::template missing_on<Schema>().empty()) {
+      return evaluate_intervals<E, Calibration, Options>(what.data, what.split.folds, 0.9, options);
+    } else {
+      return interval_result{};
+    }
+  };
+  const auto& out = what.split.holds_out;
+  if (out[static_cast<std::size_t>(group::model)]) return by.template operator()<lomo, conformal_defaults>();
+  if (out[static_cast<std::size_t>(group::workload)]) {
+    return by.template operator()<lowo, intervals_of_new_workloads>();
+  }
+  return by.template operator()<k_fold, intervals_of_known_groups>();
+}
+
 /// A predictor by name, compiled in whichever translation unit.
 template <class Schema> struct named_entry {
   std::string_view name;
   rafter::predictor_result (*evaluate)(const task<Schema>& what, std::vector<std::string>& notes);
+  rafter::interval_result (*intervals)(const task<Schema>& what) = nullptr;
 };
 template <class Schema> using entry_list = std::vector<named_entry<Schema>>;
 
+template <class Schema, class Entry> named_entry<Schema> named(Entry) {
+  return {Entry::name,
+          [](const task<Schema>& what, std::vector<std::string>& notes) { return run_entry(Entry{}, what, notes); }};
+}
+template <class Schema, class E> named_entry<Schema> named(entry_with_intervals<E> one) {
+  named_entry<Schema> made = named<Schema>(static_cast<entry<E>>(one));
+  made.intervals = intervals_of<Schema, E>;
+  return made;
+}
 template <class Schema, class... Entries> entry_list<Schema> entries_of(std::tuple<Entries...>) {
-  return {{Entries::name, [](const task<Schema>& what, std::vector<std::string>& notes) {
-             return run_entry(Entries{}, what, notes);
-           }}...};
+  return {named<Schema>(Entries{})...};
 }
 template <class Schema, std::same_as<entry_list<Schema>>... More>
 entry_list<Schema> joined(entry_list<Schema> first, const More&... more) {
@@ -198,15 +239,26 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
       report.notes.insert(report.notes.end(), made.notes.begin(), made.notes.end());
     }
   }
+  std::vector<interval_result> intervals;
   for (const named_entry<Schema>& one : entries) {
     const auto& wanted = asked.predictors;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), one.name) == wanted.end()) continue;
     report.results.push_back(one.evaluate(what, report.notes));
+    if (!asked.diagnose || one.intervals == nullptr || report.results.back().folds.empty()) continue;
+    if (test) {
+      report.notes.push_back(std::string(one.name) + ": no prediction intervals for a test file");
+      continue;
+    }
+    try {
+      intervals.push_back(one.intervals(what));
+    } catch (const error& why) {
+      report.notes.push_back(std::string(one.name) + ": no prediction intervals: " + why.what());
+    }
   }
   if (asked.diagnose) {
     std::vector<std::size_t> lines;
     for (std::size_t row = 0; row < tested.size(); ++row) lines.push_back(tested.line(row));
-    diagnose(report, step_view_of(tested), split.folds, std::move(lines), asked);
+    diagnose(report, step_view_of(tested), split.folds, std::move(lines), intervals, asked);
   }
   return report;
 }
