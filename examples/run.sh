@@ -15,7 +15,7 @@ echo "[2/4] configuring $folder"
 configure "$folder" "${CXX:-g++}" -Dbuildtype=release -Doptimization=2 -Dexamples=enabled -Dtests=disabled -Dbenchmarks=disabled \
   -Ddocs=disabled ${MESON_OPTIONS:-}
 echo "[3/4] building (a few minutes the first time)"
-build "$folder" examples/rafter-study examples/01_evaluate_predictors
+build "$folder" examples/rafter-study examples/rafter-compare examples/01_evaluate_predictors
 echo "[4/4] running rafter-study on the embedded data"
 "$folder/examples/rafter-study" --markdown out/study.md --json out/study.json "$@"
 echo "written: $PWD/out/study.md"

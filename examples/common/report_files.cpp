@@ -4,6 +4,7 @@
 #include "rafter/evaluation/html.hpp"
 #include "rafter/evaluation/json.hpp"
 #include "rafter/evaluation/rendering/gnuplot_process.hpp"
+#include "rafter/evaluation/tensor.hpp"
 #include "rafter/evaluation/text.hpp"
 
 namespace programs {
@@ -18,6 +19,10 @@ std::string json_of(const rafter::evaluation_report& report) {
 std::string markdown_of(const rafter::evaluation_report& report) { return rafter::markdown_of(report); }
 std::string html_of(const rafter::evaluation_report& report) {
   return rafter::html_of(report, {.draw = rafter::gnuplot_renderer()});
+}
+void write_arrays(const rafter::evaluation_report& report, const std::string& stem) {
+  rafter::write_tensor(stem, rafter::tensor_of(report));
+  rafter::write_tensor(stem + "_predictions", rafter::predictions_of(report));
 }
 
 }  // namespace programs

@@ -16,5 +16,7 @@ std::string json_of(const rafter::evaluation_report& report);
 std::string markdown_of(const rafter::evaluation_report& report);
 /// With plots where gnuplot is there.
 std::string html_of(const rafter::evaluation_report& report);
+/// Results and predictions as arrays with names: `stem`.npy, `stem`.json, `stem`_predictions.npy, `stem`_predictions.json.
+void write_arrays(const rafter::evaluation_report& report, const std::string& stem);
 
 }  // namespace programs

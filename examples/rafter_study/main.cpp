@@ -53,6 +53,7 @@ struct options {
   std::string json;
   std::string markdown;
   std::string html;
+  std::string npy;
   bool list = false;
 };
 
@@ -74,6 +75,9 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   line.option("--json", given.json, "write the report as JSON");
   line.option("--markdown", given.markdown, "write the report as Markdown");
   line.option("--html", given.html, "write the report as one HTML page");
+  line.option(
+      "--npy", given.npy,
+      "write arrays with names: STEM.npy and STEM.json (predictor, fold, metric), STEM_predictions.npy and .json");
   line.flag("--list", given.list, "name schemas, targets, splits and predictors");
   if (const std::optional<int> done = line.parse(argc, argv)) return *done;
   if (given.list) {
@@ -105,11 +109,16 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
                    : given.tested == "decode" ? study::tested_steps::decode
                                               : study::tested_steps::prompts;
   }
-  const std::string* const written[] = {&given.json, &given.markdown, &given.html};
-  for (std::size_t i = 0; i < 3; ++i) {
+  std::vector<std::string> written{given.json, given.markdown, given.html};
+  if (!given.npy.empty()) {
+    for (const char* end : {".npy", ".json", "_predictions.npy", "_predictions.json"}) {
+      written.push_back(given.npy + end);
+    }
+  }
+  for (std::size_t i = 0; i < written.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      if (!written[i]->empty() && *written[i] == *written[j]) {
-        throw usage_error("two reports cannot be written to one file, " + *written[i]);
+      if (!written[i].empty() && written[i] == written[j]) {
+        throw usage_error("two reports cannot be written to one file, " + written[i]);
       }
     }
   }
@@ -133,6 +142,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   if (!given.json.empty()) rafter::write_file(given.json, programs::json_of(report));
   if (!given.markdown.empty()) rafter::write_file(given.markdown, programs::markdown_of(report));
   if (!given.html.empty()) rafter::write_file(given.html, programs::html_of(report));
+  if (!given.npy.empty()) programs::write_arrays(report, given.npy);
   programs::print(programs::text_of(report, programs::wants_colour()));
   return 0;
 }

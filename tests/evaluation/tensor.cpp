@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
+#include <filesystem>
 #include <string>
+#include <vector>
 #include <xtensor/xmath.hpp>
 #include <xtensor/xview.hpp>
 
@@ -72,6 +76,81 @@ TEST(Tensor, OffersTheNearestNameForAnUnknownOne) {
             "rafter: results: there is no predictor 'ridge_30'; did you mean 'ridge30'?");
   EXPECT_EQ(said("mean", "71b", "mape"), "rafter: results: there is no fold '71b'; did you mean '7b'?");
   EXPECT_EQ(said("mean", "7b", "mapes"), "rafter: results: there is no metric 'mapes'; did you mean 'mape'?");
+}
+
+evaluation_report with_predictions() {
+  evaluation_report report = made_report();
+  report.results[0].folds[0].predictions = {row_set::of({1, 3}), {1e-3, 3e-3}, {1.5e-3, 2.5e-3}};
+  report.results[0].folds[1].predictions = {row_set::of({0, 3}), {0.5e-3, 3e-3}, {0.25e-3, 4e-3}};
+  report.results[1].folds[0].predictions = {row_set::of({0, 2, 3}), {0.5e-3, 2e-3, 3e-3}, {1e-3, 1e-3, 1e-3}};
+  return report;
+}
+std::string stem_of(const std::string& name) {
+  return (std::filesystem::temp_directory_path() / ("rafter_tensor_" + std::to_string(getpid()) + name)).string();
+}
+std::string refusal(const std::string& stem) {
+  try {
+    read_tensor(stem);
+  } catch (const io_error& why) {
+    return why.what();
+  }
+  return "nothing";
+}
+
+TEST(Tensor, GivesEachPredictionItsFoldAndRow) {
+  const prediction_table table = predictions_of(with_predictions());
+  EXPECT_EQ(table.columns, (std::vector<std::string>{"fold", "row", "actual", "ridge30", "mean"}));
+  EXPECT_EQ(table.folds, (std::vector<std::string>{"7b", "70b"}));
+  const std::vector<double> folds{0, 0, 1, 1, 1}, rows{1, 3, 0, 2, 3}, actual{1e-3, 3e-3, 0.5e-3, 2e-3, 3e-3};
+  ASSERT_EQ(table.values.shape()[1], 5U);
+  for (std::size_t e = 0; e < 5; ++e) {
+    EXPECT_EQ(table.at("fold", e), folds[e]);
+    EXPECT_EQ(table.at("row", e), rows[e]);
+    EXPECT_EQ(table.at("actual", e), actual[e]);
+  }
+  EXPECT_EQ(table.at("ridge30", 1), 2.5e-3);
+  EXPECT_EQ(table.at("ridge30", 4), 4e-3);
+  EXPECT_TRUE(std::isnan(table.at("ridge30", 3)));
+  EXPECT_TRUE(std::isnan(table.at("mean", 0)));
+  EXPECT_EQ(table.at("mean", 3), 1e-3);
+  EXPECT_EQ(predictions_of(made_report()).values.shape()[1], 0U);
+}
+TEST(Tensor, IsReadAsItWasWritten) {
+  const std::string stem = stem_of("round");
+  const named_tensor results = tensor_of(made_report());
+  write_tensor(stem, results);
+  const named_tensor again = read_tensor(stem);
+  EXPECT_EQ(again.predictors, results.predictors);
+  EXPECT_EQ(again.folds, results.folds);
+  EXPECT_EQ(again.metrics, results.metrics);
+  ASSERT_EQ(again.values.shape(), results.values.shape());
+  for (std::size_t i = 0; i < results.values.size(); ++i) {
+    const double one = again.values.flat(i), other = results.values.flat(i);
+    EXPECT_TRUE(one == other || (std::isnan(one) && std::isnan(other)));
+  }
+  const prediction_table table = predictions_of(with_predictions());
+  write_tensor(stem, table);
+  EXPECT_EQ(read_predictions(stem).columns, table.columns);
+  EXPECT_EQ(read_predictions(stem).folds, table.folds);
+  EXPECT_EQ(read_predictions(stem).at("ridge30", 4), 4e-3);
+  EXPECT_NE(refusal(stem).find("dimensions"), std::string::npos) << refusal(stem);
+  for (const char* end : {".npy", ".json"}) std::filesystem::remove(stem + end);
+}
+TEST(Tensor, RefusesNamesThatAreNotThoseOfTheArray) {
+  const std::string stem = stem_of("wrong");
+  write_tensor(stem, tensor_of(made_report()));
+  const std::string good(read_file(stem + ".json").view());
+  const auto spoilt = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    write_file(stem + ".json", text);
+    return refusal(stem);
+  };
+  EXPECT_NE(spoilt("\"size\": 3", "\"size\": 4").find("'axes[0].size'"), std::string::npos);
+  EXPECT_NE(spoilt("\"ridge30\",", "").find("has 2 names, expected 3"), std::string::npos);
+  EXPECT_NE(spoilt("\"fold\"", "\"fald\"").find("stands where 'fold' is expected"), std::string::npos);
+  EXPECT_NE(spoilt("\"schema_version\": 1", "\"schema_version\": 7").find("schema_version"), std::string::npos);
+  for (const char* end : {".npy", ".json"}) std::filesystem::remove(stem + end);
 }
 
 }  // namespace

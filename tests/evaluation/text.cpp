@@ -101,7 +101,7 @@ TEST(Text, TellsTheSameInMarkdown) {
 }
 TEST(Text, CountsInsteadOfTheLongStatusOfAParametricFit) {
   fold_result one = tiny::parametric_result().folds[0];
-  EXPECT_EQ(detail::fit_text(one), "ok, 4/5 identifiable, 1 at bound");
+  EXPECT_EQ(detail::fit_text(one), "4/5 identifiable, 1 at bound");
   one.fit.healthy = false;
   one.fit.status = "evaluation limit; 4 of 5 parameters identifiable";
   one.fit.identifiable = 5;
@@ -214,8 +214,16 @@ TEST(Text, LosesNoNumberOfATableThatItSplits) {
   EXPECT_NE(text.find("last"), std::string::npos);
 }
 TEST(Text, SaysThatLabelsAreShortened) {
-  EXPECT_NE(text_of(wide_report()).find("Labels with … are shortened to fit"), std::string::npos);
+  EXPECT_NE(text_of(wide_report()).find("labels with … are shortened"), std::string::npos);
   EXPECT_EQ(text_of(tiny::made_report()).find("…"), std::string::npos);
+}
+TEST(Text, SaysWhichColumnsItLeavesOut) {
+  const std::string wide = text_of(parametric_report(), {.columns = 120}),
+                    narrow = text_of(parametric_report(), {.columns = 70});
+  EXPECT_NE(wide.find("  train  "), std::string::npos);
+  EXPECT_EQ(wide.find("tables are without"), std::string::npos);
+  EXPECT_EQ(narrow.find("  train  "), std::string::npos);
+  EXPECT_NE(narrow.find("tables are without 'train', 'r'"), std::string::npos) << narrow;
 }
 TEST(Text, HasColoursOnlyWhenAsked) {
   EXPECT_EQ(text_of(wide_report()).find('\x1b'), std::string::npos);

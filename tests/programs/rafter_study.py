@@ -1016,8 +1016,8 @@ class Recorder(unittest.TextTestResult):
         print(f"skipped: {test.id().rsplit('.', 1)[1]}: {reason}", file=sys.stderr)
         self.verdicts[test.id()] = "skipped"
 
-    def write(self, path):
-        suite = xml.etree.ElementTree.Element("testsuite", name="rafter-study")
+    def write(self, path, program="rafter-study"):
+        suite = xml.etree.ElementTree.Element("testsuite", name=program)
         for name, verdict in self.verdicts.items():
             case = xml.etree.ElementTree.SubElement(suite, "testcase", name=name.rsplit(".", 1)[1],
                                                     classname=name.split(".")[-2])

@@ -175,15 +175,17 @@ inline std::string fit_text(const fold_result& one) {
   if (one.parameters.empty()) {
     fit += one.fit.status;
   } else {
-    fit += one.fit.healthy ? "ok" : one.fit.status.substr(0, one.fit.status.find(';'));
+    std::string counts;
     if (one.fit.identifiable < one.fit.parameters) {
-      fit += fmt::format(", {}/{} identifiable", one.fit.identifiable, one.fit.parameters);
+      counts = fmt::format("{}/{} identifiable", one.fit.identifiable, one.fit.parameters);
     }
     const auto at_bound =
         std::count_if(one.parameters.begin(), one.parameters.end(), [](const fitted_parameter& each) {
           return each.state == parameter_state::at_lower_bound || each.state == parameter_state::at_upper_bound;
         });
-    if (at_bound > 0) fit += fmt::format(", {} at bound", at_bound);
+    if (at_bound > 0) counts += fmt::format("{}{} at bound", counts.empty() ? "" : ", ", at_bound);
+    if (!one.fit.healthy) fit += one.fit.status.substr(0, one.fit.status.find(';')) + (counts.empty() ? "" : ", ");
+    fit += one.fit.healthy && counts.empty() ? "ok" : counts;
   }
   if (one.errors.not_finite > 0) fit += fmt::format("; {} predictions not finite", one.errors.not_finite);
   if (one.errors.zero_actual > 0) fit += fmt::format("; {} rows with time 0 left out", one.errors.zero_actual);
@@ -338,17 +340,29 @@ class text_writer {
     }
     out_ += lines;
   }
-  /// @param colours  of the rows, none: plain
-  void table(const text_table& table, std::vector<std::string_view> colours = {}) {
+  /// @param colours    of the rows, none: plain
+  /// @param droppable  columns that it does without when it is too wide
+  void table(const text_table& table, std::vector<std::string_view> colours = {},
+             std::vector<std::string_view> droppable = {}) {
     if (!colour_) colours.clear();
-    const fitted_table fitted = plain_table(table, {columns_, "  ", std::move(colours)});
+    const fitted_table fitted = plain_table(table, {columns_, "  ", std::move(droppable), std::move(colours)});
+    for (const std::string& title : fitted.left_out) {
+      if (std::find(left_out_.begin(), left_out_.end(), title) == left_out_.end()) left_out_.push_back(title);
+    }
     shortened_ = shortened_ || fitted.any_shortened;
     out_ += fitted.text;
   }
   std::string finished() && {
-    if (shortened_) {
+    if (shortened_ || !left_out_.empty()) {
+      std::string what = shortened_ ? "labels with … are shortened" : "";
+      for (std::size_t i = 0; i < left_out_.size(); ++i) {
+        what += (i > 0          ? ", '"
+                 : what.empty() ? "tables are without '"
+                                : " and tables are without '") +
+                left_out_[i] + "'";
+      }
       out_ += '\n';
-      line("Labels with … are shortened to fit; the Markdown, HTML and JSON reports have them whole.");
+      line("To fit " + std::to_string(columns_) + " columns, " + what + "; the other reports have them.");
     }
     return std::move(out_);
   }
@@ -369,6 +383,7 @@ class text_writer {
   std::size_t columns_;
   bool colour_;
   bool shortened_ = false;
+  std::vector<std::string> left_out_;
 };
 
 inline std::string_view verdict_colour(const plausibility_report& audit) {
@@ -472,12 +487,12 @@ RAFTER_COLD inline std::string text_of(const evaluation_report& given, const tex
     if (one->folds.empty()) continue;
     to.blank();
     to.heading(one->predictor, one->description);
-    to.table(fold_table(*one), {one->folds.size() > 1 ? ansi::bold : std::string_view()});
+    to.table(fold_table(*one), {one->folds.size() > 1 ? ansi::bold : std::string_view()}, {"train", "r"});
     if (is_parametric(*one)) {
       if (one->split) to.line(split_text(*one->split), "  ", "    ");
       to.blank();
       to.line(parameters_title, "  ", "  ");
-      to.table(parameter_table(*one));
+      to.table(parameter_table(*one), {}, {"deviation"});
     }
     for (const findings_list& list : findings_lists(*one)) {
       to.line(list.title + ":", "  ", "    ");

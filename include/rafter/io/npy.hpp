@@ -220,9 +220,9 @@ inline npy_header parse_npy_header(std::string_view content, const std::string& 
 
 /// The array in the bytes of an .npy file, in C order whatever the order in the file. The dtype must be that of T,
 /// nothing is converted. The bytes are checked and copied here: xtensor 0.24's own reader trusts the file's sizes.
-/// @tparam N  dimensions, 1 or 2
+/// @tparam N  dimensions, 1 to 3
 template <npy_element T, std::size_t N>
-requires(N == 1 || N == 2) xt::xtensor<T, N> parse_npy(std::string_view content, const std::string& path) {
+requires(N >= 1 && N <= 3) xt::xtensor<T, N> parse_npy(std::string_view content, const std::string& path) {
   const npy_header header = parse_npy_header(content, path);
   detail::check_npy(header, detail::npy_descr<T>, N, sizeof(T), content.size(), path);
   const std::string_view data = content.substr(header.data_offset);

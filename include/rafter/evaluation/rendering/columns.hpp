@@ -113,25 +113,32 @@ RAFTER_COLD inline std::string wrapped(std::string_view text, std::size_t column
 struct table_look {
   std::size_t columns = 100;
   std::string_view indent = "  ";
+  std::vector<std::string_view> droppable =
+      {};  ///< titles of columns that a table too wide does without, in this order
   std::vector<std::string_view> row_colours = {};  ///< ANSI sequences before a row; rows without one are plain
 };
 struct fitted_table {
   std::string text;
-  bool any_shortened = false;  ///< does a label have … where its middle was?
+  bool any_shortened = false;         ///< does a label have … where its middle was?
+  std::vector<std::string> left_out;  ///< titles of columns that were dropped
 };
 
 /// A table as plain text of at most `look.columns` characters a line. One that is too wide gets, in this order and as
-/// little as needed: titles over several lines; its left-aligned columns narrowed, texts wrapped and labels shortened in
-/// the middle; last, it is split into tables of fewer columns, each with the first one.
+/// little as needed: titles over two lines; fewer columns, of those that may be dropped; titles over more lines; its
+/// left-aligned columns narrowed, texts wrapped and labels shortened in the middle; last, it is split into tables of fewer
+/// columns, each with the first one.
 RAFTER_COLD inline fitted_table plain_table(const text_table& table, const table_look& look = {}) {
   using namespace detail;
   const std::size_t count = table.titles().size();
   fitted_table made;
   if (count == 0) return made;
   const auto& rows = table.rows();
-  std::vector<std::size_t> natural(count, 0), titled(count, 0),
-      least(count, 0);  // widths: as is, title wrapped, narrow
+  // Widths: as is; title on two lines; title wrapped; cells narrowed too; and with as much as a short text or label wants.
+  std::vector<std::size_t> natural(count, 0), titled_twice(count, 0), titled(count, 0), least(count, 0),
+      easy(count, 0);
+  std::vector<std::size_t> all;
   for (std::size_t c = 0; c < count; ++c) {
+    all.push_back(c);
     constexpr std::size_t narrow_text = 16, narrow_label = 24;
     std::size_t cells = 0, word = 0;
     bool spaced = false;
@@ -146,9 +153,16 @@ RAFTER_COLD inline fitted_table plain_table(const text_table& table, const table
       at = end + 1;
     }
     natural[c] = std::max(cells, shown_width(title));
+    std::size_t twice = shown_width(title);
+    for (std::size_t at = title.find(' '); at != std::string::npos; at = title.find(' ', at + 1)) {
+      twice = std::min(twice, std::max(shown_width(std::string_view(title).substr(0, at)),
+                                       shown_width(std::string_view(title).substr(at + 1))));
+    }
+    titled_twice[c] = std::max(cells, twice);
     titled[c] = std::max(cells, word);
-    least[c] =
-        table.left_aligned(c) ? std::max(word, std::min(cells, spaced ? narrow_text : narrow_label)) : titled[c];
+    const std::size_t down_to = spaced ? narrow_text : narrow_label;
+    least[c] = table.left_aligned(c) ? std::max(word, std::min(cells, down_to)) : titled[c];
+    easy[c] = table.left_aligned(c) ? std::max(word, std::min(cells, spaced ? 2 * down_to : down_to)) : titled[c];
   }
   const auto total = [&](const std::vector<std::size_t>& of) {
     std::size_t sum = look.indent.size() + 2 * (of.empty() ? 0 : of.size() - 1);
@@ -163,7 +177,7 @@ RAFTER_COLD inline fitted_table plain_table(const text_table& table, const table
   // Widths of columns that stand together: by and by the widest of those that have something to give gives one.
   const auto widths_of = [&](const std::vector<std::size_t>& part) {
     std::vector<std::size_t> width = of_part(part, natural);
-    for (const auto* const floor : {&titled, &least}) {
+    for (const auto* const floor : {&titled_twice, &titled, &least}) {
       const std::vector<std::size_t> down_to = of_part(part, *floor);
       while (total(width) > look.columns) {
         std::size_t best = width.size();
@@ -178,8 +192,15 @@ RAFTER_COLD inline fitted_table plain_table(const text_table& table, const table
     if (over > 0) width.back() -= std::min(over, width.back() - 1);
     return width;
   };
+  for (const std::string_view title : look.droppable) {
+    if (total(of_part(all, easy)) <= look.columns) break;
+    const auto at = std::find_if(all.begin(), all.end(), [&](std::size_t c) { return table.titles()[c] == title; });
+    if (at == all.end()) continue;
+    made.left_out.emplace_back(title);
+    all.erase(at);
+  }
   std::vector<std::vector<std::size_t>> parts(1);  // which columns stand together: all, or as many as fit
-  for (std::size_t c = 0; c < count; ++c) {
+  for (const std::size_t c : all) {
     std::vector<std::size_t> with = parts.back();
     with.push_back(c);
     if (total(of_part(with, least)) > look.columns && parts.back().size() > 1) {
