@@ -1,9 +1,13 @@
 // rafter-study: evaluates step-time predictors on a file of steps and prints the report.
 // SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <charconv>
+#include <cstdio>
 #include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "../common/command_line.hpp"
@@ -54,6 +58,8 @@ struct options {
   std::string markdown;
   std::string html;
   std::string npy;
+  std::string threads;
+  bool errors_only = false;
   bool list = false;
 };
 
@@ -78,6 +84,10 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   line.option(
       "--npy", given.npy,
       "write arrays with names: STEM.npy and STEM.json (predictor, fold, metric), STEM_predictions.npy and .json");
+  line.option("--threads", given.threads,
+              "that fit and test folds (default: all processors); results do not depend on it");
+  line.flag("--errors-only", given.errors_only,
+            "leave out intervals, diagnoses and plots: the errors of each fold alone");
   line.flag("--list", given.list, "name schemas, targets, splits and predictors");
   if (const std::optional<int> done = line.parse(argc, argv)) return *done;
   if (given.list) {
@@ -123,6 +133,14 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
     }
   }
 
+  asked.diagnose = !given.errors_only;
+  if (!given.threads.empty()) {
+    const char* const end = given.threads.data() + given.threads.size();
+    const auto [at, problem] = std::from_chars(given.threads.data(), end, asked.threads);
+    if (problem != std::errc() || at != end || asked.threads == 0 || asked.threads > 1024) {
+      throw usage_error("--threads '" + given.threads + "' is not a number from 1 to 1024");
+    }
+  }
   study::use_tables(given.tables);
 
   const rafter::file_bytes data = given.data.empty() ? rafter::file_bytes() : rafter::read_file(given.data);
@@ -133,7 +151,20 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
     asked.data = {given.data, data.view()};
   }
   if (!given.test.empty()) asked.test = study::input{given.test, test.view()};
-  asked.progress = [&](std::string_view stage, std::size_t done, std::size_t total) { bar(stage, done, total); };
+  // While a predictor's folds are fitted and tested the bar says what the worst so far is.
+  std::string early, of;
+  double worst = 0.0;
+  asked.on_fold = [&](std::string_view predictor, const rafter::fold_result& one) {
+    if (of != predictor) worst = 0.0;
+    of = predictor;
+    if (!(one.errors.mape <= worst)) worst = one.errors.mape;
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), ", worst so far %.2f %%", 100.0 * worst);
+    early = of + text.data();
+  };
+  asked.progress = [&](std::string_view stage, std::size_t done, std::size_t total) {
+    bar(stage == of && done > 0 ? std::string_view(early) : stage, done, total);
+  };
 
   rafter::evaluation_report report = chosen->run(asked);
   report.file_sha256 = rafter::sha256_hex(asked.data.text);

@@ -240,4 +240,21 @@ TEST(ImportanceStability, RefusesWhatHasNoRanking) {
             "1 values for 2 features in fold 'fold 1'");
 }
 
+TEST(ImportanceSection, CallsARankingStableByItsRule) {
+  importance_by_fold same{"gain", {"a", "b", "c"}, {"x", "y"}, {{3, 2, 1}, {30, 20, 10}}};
+  importance_by_fold turned = same;
+  turned.values[1] = {10, 20, 30};
+  importance_by_fold flat = same;
+  flat.values = {{1, 1, 1}, {1, 1, 1}};
+  const auto stable = importance_stability(same, 2), unstable = importance_stability(turned, 2);
+  EXPECT_EQ(verdict_of(stable), stability_verdict::stable);
+  EXPECT_EQ(verdict_of(unstable), stability_verdict::unstable);
+  EXPECT_EQ(verdict_of(unstable, {.least_spearman = -1.0, .least_overlap = 0.5}), stability_verdict::stable);
+  EXPECT_EQ(verdict_of(importance_stability(flat, 2)), stability_verdict::not_known);
+  const report_section section = importance_section({{"forest", stable}, {"line", unstable}});
+  EXPECT_NE(section.summary.find("forest: the ranking is stable over 2 folds (mean rho 1.00"), std::string::npos)
+      << section.summary;
+  EXPECT_EQ(section.blocks.size(), 7U);
+}
+
 }  // namespace

@@ -24,6 +24,7 @@
 #include "rafter/evaluation/attribution.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/hybrid.hpp"
+#include "rafter/evaluation/section.hpp"
 #include "rafter/evaluation/table.hpp"
 #include "rafter/metrics/accurate_sum.hpp"
 #include "rafter/metrics/correlation.hpp"
@@ -368,6 +369,59 @@ inline importance_stability_result importance_stability(const importance_by_fold
   }
   std::stable_sort(made.features.begin(), made.features.end(),
                    [](const auto& a, const auto& b) { return a.mean < b.mean; });
+  return made;
+}
+
+/// From when on folds are said to agree on what matters.
+struct stability_rule {
+  double least_spearman = 0.8;  ///< mean over the pairs of folds
+  double least_overlap = 0.6;   ///< of the first k, mean over the pairs: three of five
+};
+
+enum class stability_verdict : std::uint8_t { not_known, unstable, stable };
+
+/// Stable where both means reach the rule; not known where no pair of folds has a rank correlation.
+inline stability_verdict verdict_of(const importance_stability_result& result, const stability_rule& rule = {}) {
+  if (result.spearman.pairs == 0 || result.overlap.pairs == 0) return stability_verdict::not_known;
+  return result.spearman.mean >= rule.least_spearman && result.overlap.mean >= rule.least_overlap
+             ? stability_verdict::stable
+             : stability_verdict::unstable;
+}
+
+/// The rankings of one or more predictors (or measures) over the folds, and whether they are stable.
+/// @param named  what each result is of, e.g. "trees30, rise of MAPE when shuffled"
+/// @param most   features that stand in a table
+inline report_section importance_section(
+    const std::vector<std::pair<std::string, importance_stability_result>>& named, std::size_t most = 10,
+    const stability_rule& rule = {}) {
+  report_section made{"importance", "Which features matter, and whether the folds agree", "", {}};
+  if (named.empty()) {
+    made.blocks.push_back(paragraph{"Not made: no importance was computed."});
+    return made;
+  }
+  made.blocks.push_back(
+      paragraph{fmt::format("Rankings are called stable when, averaged over the pairs of folds, Spearman's rho is at "
+                            "least {:g} and the first "
+                            "features have a share of at least {:g} in common.",
+                            rule.least_spearman, rule.least_overlap)});
+  for (const auto& [name, result] : named) {
+    const stability_verdict verdict = verdict_of(result, rule);
+    const std::string sentence =
+        verdict == stability_verdict::not_known
+            ? fmt::format(
+                  "{}: whether the ranking is stable is not known, for no two folds have rankings to compare.", name)
+            : fmt::format(
+                  "{}: the ranking is {} over {} folds (mean rho {:.2f}, {:.0f} % of the first {} in common).", name,
+                  verdict == stability_verdict::stable ? "stable" : "not stable", result.folds, result.spearman.mean,
+                  100.0 * result.overlap.mean, result.k);
+    if (made.summary.empty()) made.summary = sentence;
+    made.blocks.push_back(paragraph{sentence});
+    made.blocks.push_back(captioned_table{
+        name +
+            (result.features.size() > most ? fmt::format(": {} of {} features", most, result.features.size()) : ""),
+        result.table(most)});
+    made.blocks.push_back(captioned_table{name + ": agreement of the folds", result.agreement(), true});
+  }
   return made;
 }
 
