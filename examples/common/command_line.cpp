@@ -99,7 +99,7 @@ progress_bar::progress_bar() : terminal_(isatty(STDERR_FILENO) != 0) {}
 
 void progress_bar::operator()(std::string_view stage, std::size_t done, std::size_t total) {
   if (!terminal_) return;
-  constexpr std::size_t stage_width = 24;
+  constexpr std::size_t stage_width = 40;
   constexpr std::size_t width = 30;
   const std::size_t filled = total == 0 ? width : std::min(width, width * done / total);
   std::string line = "\r" + std::string(stage.substr(0, stage_width));

@@ -1,4 +1,5 @@
 // rafter-study on blis_steps: scheduler logs without per-request lengths. SPDX-License-Identifier: Apache-2.0
+#include "features.hpp"
 #include "readers.hpp"
 #include "run.hpp"
 
@@ -9,9 +10,9 @@ entry_list<rafter::blis_schema> operations_on_blis_steps();  // blis_steps_opera
 
 namespace {
 using namespace rafter::predictors;
-using linear =
-    std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, entry<blackbox_relative>,
-               entry<ridge30_proxies, ridge30_proxies_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
+using linear = std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, entry<blackbox_relative>,
+                          entry<ridge30_proxies, ridge30_proxies_anonymous>, entry_with_curve<ridge_scale_free>,
+                          entry<roofline0>>;
 
 entry_list<rafter::blis_schema> entries() {
   return joined(entries_of<rafter::blis_schema>(linear{}), parametric_on_blis_steps(), operations_on_blis_steps(),

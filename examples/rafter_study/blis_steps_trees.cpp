@@ -1,4 +1,5 @@
 // rafter-study, boosted trees and hybrids on blis_steps: scheduler logs without per-request lengths. SPDX-License-Identifier: Apache-2.0
+#include "features.hpp"
 #include "rafter/evaluation/tree_predictors.hpp"
 #include "readers.hpp"
 #include "run.hpp"
@@ -6,7 +7,7 @@
 namespace study {
 namespace {
 using namespace rafter::predictors;
-using learned = std::tuple<entry<trees_proxies, trees_proxies_anonymous>,
+using learned = std::tuple<entry_with_curve<trees_proxies, trees_proxies_anonymous>,
                            entry<trees_study_proxies, trees_study_proxies_anonymous>,
                            entry<trees_study_proxies_deep, trees_study_proxies_deep_anonymous>,
                            entry<trees_identity_proxies>, entry<hybrid_of_pool_state>>;

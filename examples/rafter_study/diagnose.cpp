@@ -9,11 +9,17 @@
 namespace study {
 
 void diagnose(rafter::evaluation_report& report, const rafter::step_view& view,
-              const std::vector<rafter::fold>& folds, std::vector<std::size_t> lines,
-              const std::vector<rafter::interval_result>& intervals, const request& asked) {
-  if (!intervals.empty()) report.sections.push_back(rafter::intervals_section(intervals));
+              const std::vector<rafter::fold>& folds, std::vector<std::size_t> lines, const more_results& more,
+              const request& asked) {
   rafter::diagnose(report, view, folds,
-                   {.threads = asked.threads, .lines = std::move(lines), .progress = asked.progress});
+                   {.threads = asked.threads,
+                    .lines = std::move(lines),
+                    .parameters = more.sensitivities,
+                    .progress = asked.progress});
+  if (!more.intervals.empty()) report.sections.push_back(rafter::intervals_section(more.intervals));
+  if (!more.importances.empty()) report.sections.push_back(rafter::importance_section(more.importances));
+  if (!more.curves.empty()) report.sections.push_back(rafter::learning_curve_section(more.curves));
+  if (!more.ablations.empty()) report.sections.push_back(rafter::ablation_section(more.ablations));
 }
 
 }  // namespace study

@@ -1,4 +1,5 @@
 // rafter-study on kernel_steps: sums of measured kernels. SPDX-License-Identifier: Apache-2.0
+#include "features.hpp"
 #include "readers.hpp"
 #include "run.hpp"
 
@@ -10,7 +11,7 @@ entry_list<rafter::kernel_schema> operations_on_kernel_steps();  // kernel_steps
 namespace {
 using namespace rafter::predictors;
 using linear = std::tuple<entry<mean>, entry<blackbox>, entry<blackbox_nnls>, entry<blackbox_relative>,
-                          entry<ridge30, ridge30_anonymous>, entry<ridge_scale_free>, entry<roofline0>>;
+                          entry<ridge30, ridge30_anonymous>, entry_with_curve<ridge_scale_free>, entry<roofline0>>;
 
 entry_list<rafter::kernel_schema> entries() {
   return joined(entries_of<rafter::kernel_schema>(linear{}), parametric_on_kernel_steps(),

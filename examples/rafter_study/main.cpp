@@ -86,6 +86,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
       "write arrays with names: STEM.npy and STEM.json (predictor, fold, metric), STEM_predictions.npy and .json");
   line.option("--threads", given.threads,
               "that fit and test folds (default: all processors); results do not depend on it");
+  line.flag("--ablation", asked.ablation, "evaluate predictors with features without each of them too (takes long)");
   line.flag("--errors-only", given.errors_only,
             "leave out intervals, diagnoses and plots: the errors of each fold alone");
   line.flag("--list", given.list, "name schemas, targets, splits and predictors");
@@ -134,6 +135,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   }
 
   asked.diagnose = !given.errors_only;
+  if (asked.ablation && given.errors_only) throw usage_error("--ablation and --errors-only exclude each other");
   if (!given.threads.empty()) {
     const char* const end = given.threads.data() + given.threads.size();
     const auto [at, problem] = std::from_chars(given.threads.data(), end, asked.threads);

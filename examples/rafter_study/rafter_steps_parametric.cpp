@@ -5,9 +5,10 @@
 namespace study {
 namespace {
 using namespace rafter::predictors;
-using parametric = std::tuple<entry<roofline9>, entry<roofline9_study>, entry<roofline16>, entry<roofline16_study>,
-                              entry<roofline18>, entry<roofline18_study>, entry<roofline36>, entry<roofline36_study>,
-                              entry<kernel9>, entry_with_intervals<best>, entry<pmnf_of_work>>;
+using parametric =
+    std::tuple<entry_with_curve<roofline9>, entry<roofline9_study>, entry<roofline16>, entry<roofline16_study>,
+               entry<roofline18>, entry<roofline18_study>, entry<roofline36>, entry<roofline36_study>, entry<kernel9>,
+               entry_with_intervals<best>, entry<pmnf_of_work>>;
 }  // namespace
 
 entry_list<rafter::rafter_schema> parametric_on_rafter_steps() {

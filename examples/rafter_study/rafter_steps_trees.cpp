@@ -1,4 +1,5 @@
 // rafter-study, boosted trees and hybrids on rafter's own format: the embedded data included. SPDX-License-Identifier: Apache-2.0
+#include "features.hpp"
 #include "rafter/evaluation/tree_predictors.hpp"
 #include "readers.hpp"
 #include "run.hpp"
@@ -7,8 +8,8 @@ namespace study {
 namespace {
 using namespace rafter::predictors;
 using learned =
-    std::tuple<entry<trees30, trees30_anonymous>, entry<trees_study, trees_study_anonymous>, entry<trees_identity>,
-               entry<trees_scale_free>, entry<hybrid_of_serving>, entry<hybrid_monotone>>;
+    std::tuple<entry_with_curve<trees30, trees30_anonymous>, entry<trees_study, trees_study_anonymous>,
+               entry<trees_identity>, entry<trees_scale_free>, entry<hybrid_of_serving>, entry<hybrid_monotone>>;
 }  // namespace
 
 entry_list<rafter::rafter_schema> trees_on_rafter_steps() { return entries_of<rafter::rafter_schema>(learned{}); }

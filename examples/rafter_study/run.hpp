@@ -15,6 +15,7 @@
 #include "../common/command_line.hpp"
 #include "diagnose.hpp"
 #include "rafter/estimator/predictors.hpp"
+#include "rafter/evaluation/diagnostics/parameter_sensitivity.hpp"
 #include "rafter/evaluation/diagnostics/probes.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/transfer.hpp"
@@ -32,7 +33,8 @@ template <class Estimator, class... StandIns> struct entry {
   static constexpr std::string_view name = Estimator::label;
 };
 
-/// The same with prediction intervals in the report.
+/// The same with a learning curve in the report, and with prediction intervals too.
+template <class Estimator, class... StandIns> struct entry_with_curve : entry<Estimator, StandIns...> {};
 template <class Estimator> struct entry_with_intervals : entry<Estimator> {};
 
 /// What is evaluated: on folds of the data, or fitted on all of it and tested on other data.
@@ -40,10 +42,26 @@ template <class Schema> struct task {
   const rafter::dataset<Schema>& data;
   const rafter::dataset<Schema>* test = nullptr;
   const chosen_split& split;
-  rafter::evaluate_options options;
+  rafter::evaluate_options options = {};
   std::vector<rafter::probe<Schema>> probes = {};  ///< of the tested data
+  more_results* more = nullptr;                    ///< null: errors alone
+  bool ablation = false;
   bool alone = false;  ///< one predictor was asked for: what it cannot do is the program's error
 };
+
+/// What else is said of a predictor with features; see features.hpp.
+template <class E, class Predictor> struct measures_of_features {
+  template <class Schema> static void add(const task<Schema>&, const rafter::evaluated<Predictor>&, more_results&) {}
+};
+
+template <class E, class Predictor, class Schema>
+RAFTER_COLD void add_more(const task<Schema>& what, const rafter::evaluated<Predictor>& outcome) {
+  if (what.more == nullptr || what.test != nullptr) return;
+  if constexpr (rafter::has_adjustable_parameters<Predictor>) {
+    what.more->sensitivities.push_back(rafter::parameter_sensitivity(what.data, what.split.folds, outcome));
+  }
+  measures_of_features<E, Predictor>::add(what, outcome, *what.more);
+}
 
 template <class E, class Schema>
 RAFTER_COLD rafter::predictor_result evaluate_one(const task<Schema>& what, std::string_view label) {
@@ -55,11 +73,21 @@ RAFTER_COLD rafter::predictor_result evaluate_one(const task<Schema>& what, std:
             .refused = "it needs the observable '" + std::string(missing) + "', which schema " +
                        std::string(Schema::name) + " does not carry"};
   } else {
-    return (what.test != nullptr
-                ? rafter::evaluate_transfer<E>(what.data, *what.test, what.options, what.probes)
-                : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options, what.probes))
-        .result;
+    auto outcome = what.test != nullptr
+                       ? rafter::evaluate_transfer<E>(what.data, *what.test, what.options, what.probes)
+                       : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options, what.probes);
+    add_more<E>(what, outcome);
+    return std::move(outcome.result);
   }
+}
+
+/// Has the estimator something to say of what the split holds out, without learning who that is?
+template <class E> bool transfers(const chosen_split& split) {
+  for (std::size_t axis = 0; axis < rafter::group_axes; ++axis) {
+    const auto which = static_cast<rafter::group>(axis);
+    if (split.holds_out[axis] && (!E::reads_identity(which).empty() || E::fitted_per(which))) return false;
+  }
+  return true;
 }
 
 /// Evaluates the first estimator that transfers under the split, or says why none does.
@@ -71,10 +99,10 @@ RAFTER_COLD rafter::predictor_result run_entry(entry<E, StandIns...>, const task
   std::string left_out;
   const auto attempt = [&]<class One>() {
     if (result) return;
-    for (std::size_t axis = 0; axis < group_axes; ++axis) {
-      const auto which = static_cast<group>(axis);
-      if (!what.split.holds_out[axis] || (One::reads_identity(which).empty() && !One::fitted_per(which))) continue;
-      left_out = One::reads_identity(which);
+    if (!transfers<One>(what.split)) {
+      for (std::size_t axis = 0; axis < group_axes && left_out.empty(); ++axis) {
+        if (what.split.holds_out[axis]) left_out = One::reads_identity(static_cast<group>(axis));
+      }
       return;
     }
     try {
@@ -128,11 +156,33 @@ template <class Schema, class E> RAFTER_COLD rafter::interval_result intervals_o
   return by.template operator()<k_fold, intervals_of_known_groups>();
 }
 
+/// Learning curves over whole groups of what the split holds out, else over rows, of the first estimator that transfers.
+template <class Schema, class E, class... StandIns>
+RAFTER_COLD rafter::learning_curve_result curve_of(const task<Schema>& what) {
+  using namespace rafter;
+  learning_curve_options options{.fractions = {0.15, 0.4, 1.0}, .by = {}, .seed = 1, .threads = what.options.threads};
+  for (const group axis : {group::model, group::workload, group::hardware}) {
+    if (!options.by && what.split.holds_out[static_cast<std::size_t>(axis)]) options.by = axis;
+  }
+  std::optional<learning_curve_result> made;
+  const auto attempt = [&]<class One>() {
+    if (made || !transfers<One>(what.split)) return;
+    if constexpr (One::template missing_on<Schema>().empty()) {
+      made = learning_curve<One>(what.data, what.split.folds, options);
+    }
+  };
+  attempt.template operator()<E>();
+  (attempt.template operator()<StandIns>(), ...);
+  if (!made) throw evaluation_error("it does not transfer under the split");
+  return *std::move(made);
+}
+
 /// A predictor by name, compiled in whichever translation unit.
 template <class Schema> struct named_entry {
   std::string_view name;
   rafter::predictor_result (*evaluate)(const task<Schema>& what, std::vector<std::string>& notes);
   rafter::interval_result (*intervals)(const task<Schema>& what) = nullptr;
+  rafter::learning_curve_result (*curve)(const task<Schema>& what) = nullptr;
 };
 template <class Schema> using entry_list = std::vector<named_entry<Schema>>;
 
@@ -143,6 +193,12 @@ template <class Schema, class Entry> named_entry<Schema> named(Entry) {
 template <class Schema, class E> named_entry<Schema> named(entry_with_intervals<E> one) {
   named_entry<Schema> made = named<Schema>(static_cast<entry<E>>(one));
   made.intervals = intervals_of<Schema, E>;
+  made.curve = curve_of<Schema, E>;
+  return made;
+}
+template <class Schema, class E, class... StandIns> named_entry<Schema> named(entry_with_curve<E, StandIns...> one) {
+  named_entry<Schema> made = named<Schema>(static_cast<entry<E, StandIns...>>(one));
+  made.curve = curve_of<Schema, E, StandIns...>;
   return made;
 }
 template <class Schema, class... Entries> entry_list<Schema> entries_of(std::tuple<Entries...>) {
@@ -222,43 +278,48 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   report.split = split.name;
   report.split_title = split.title;
   const dataset<Schema>& tested = test ? *test : data;
-  task<Schema> what{data,
-                    test ? &*test : nullptr,
-                    split,
-                    {.progress = asked.progress,
-                     .on_fold = asked.on_fold,
-                     .split_worst_fold = true,
-                     .keep_predictions = asked.diagnose,
-                     .threads = asked.threads},
-                    {},
-                    asked.predictors.size() == 1};
+  task<Schema> what{.data = data, .test = test ? &*test : nullptr, .split = split};
+  what.options = {.progress = asked.progress,
+                  .on_fold = asked.on_fold,
+                  .split_worst_fold = true,
+                  .keep_predictions = asked.diagnose,
+                  .threads = asked.threads};
+  what.ablation = asked.ablation;
+  what.alone = asked.predictors.size() == 1;
+  more_results more;
   if (asked.diagnose) {
+    what.more = &more;
     for (auto made :
          {load_probes(tested, row_set::all(tested.size())), hardware_probes(tested, row_set::all(tested.size()))}) {
       std::move(made.probes.begin(), made.probes.end(), std::back_inserter(what.probes));
       report.notes.insert(report.notes.end(), made.notes.begin(), made.notes.end());
     }
   }
-  std::vector<interval_result> intervals;
   for (const named_entry<Schema>& one : entries) {
     const auto& wanted = asked.predictors;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), one.name) == wanted.end()) continue;
     report.results.push_back(one.evaluate(what, report.notes));
-    if (!asked.diagnose || one.intervals == nullptr || report.results.back().folds.empty()) continue;
-    if (test) {
-      report.notes.push_back(std::string(one.name) + ": no prediction intervals for a test file");
-      continue;
+    if (!asked.diagnose || test || report.results.back().folds.empty()) continue;
+    const auto attempt = [&](const char* of, auto make) {
+      try {
+        make();
+      } catch (const error& why) {
+        report.notes.push_back(std::string(one.name) + ": no " + of + ": " + why.what());
+      }
+    };
+    if (one.intervals != nullptr) {
+      attempt("prediction intervals", [&] { more.intervals.push_back(one.intervals(what)); });
     }
-    try {
-      intervals.push_back(one.intervals(what));
-    } catch (const error& why) {
-      report.notes.push_back(std::string(one.name) + ": no prediction intervals: " + why.what());
-    }
+    if (one.curve != nullptr) attempt("learning curve", [&] { more.curves.push_back(one.curve(what)); });
+  }
+  if (asked.diagnose && test) {
+    report.notes.push_back(
+        "on a test file there are no prediction intervals, learning curves, importances and parameter sensitivities");
   }
   if (asked.diagnose) {
     std::vector<std::size_t> lines;
     for (std::size_t row = 0; row < tested.size(); ++row) lines.push_back(tested.line(row));
-    diagnose(report, step_view_of(tested), split.folds, std::move(lines), intervals, asked);
+    diagnose(report, step_view_of(tested), split.folds, std::move(lines), more, asked);
   }
   return report;
 }

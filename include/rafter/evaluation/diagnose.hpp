@@ -34,6 +34,7 @@ struct diagnose_options {
   shown_predictors shown = {};  ///< in full, where a section cannot show all
   std::vector<std::size_t> lines =
       {};  ///< of the source, one a row of the tested data: names extreme rows; may be empty
+  std::vector<sensitivity_report> parameters = {};  ///< see parameter_sensitivity; shown beside the hardware's
   progress_callback progress = {};
 };
 
@@ -84,7 +85,7 @@ RAFTER_COLD inline void diagnose(evaluation_report& report, const step_view& vie
   add(extreme_error_section(report, classes, {.lines = options.lines}, options.shown));
   add(error_over_time_section(report, view, {}, options.shown));
   add(monotonicity_section(report, view));
-  add(hardware_sensitivity_section(report));
+  add(hardware_sensitivity_section(report, options.parameters));
   add(factor_stability_section(report, pictures));
   add(accuracy_against_parameters_section(report));
   if (report.test) {
