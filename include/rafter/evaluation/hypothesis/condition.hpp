@@ -259,34 +259,38 @@ template <scale In, class T> condition operator>=(const quantity_of<In>& what, c
   return detail::comparison(what, relation::at_least, to);
 }
 
-/// The first is at most so many points above the second.
-inline condition within(percent points, const fraction& what, const fraction& of_other) {
-  const condition inner = what - of_other <= points;
-  const std::string text = "within(" + points.text() + ", " + what.text() + ", " + of_other.text() + ")";
-  return {text, [=](const scope& where) {
-            finding found = inner(where);
+namespace detail {
+/// The same condition by another text.
+inline condition renamed(const std::string& text, const condition& what) {
+  return {text, [text, what](const scope& where) {
+            finding found = what(where);
             for (evidence_line& one : found.lines) one.condition = text + where.text();
             return found;
           }};
+}
+}  // namespace detail
+
+/// The first is at most so many points above the second.
+inline condition within(percent points, const fraction& what, const fraction& of_other) {
+  return detail::renamed("within(" + points.text() + ", " + what.text() + ", " + of_other.text() + ")",
+                         what - of_other <= points);
 }
 
 /// The error is smaller than that of another predictor under the same evaluation.
-inline condition better_than(std::string other, const fraction& by) {
-  const std::string text = "better_than(" + other + ", " + by.text() + ")";
-  return {text, [=, inner = by < of(other, by)](const scope& where) {
-            finding found = inner(where);
-            for (evidence_line& one : found.lines) one.condition = text + where.text();
-            return found;
-          }};
+inline condition better_than(const std::string& other, const fraction& by) {
+  return detail::renamed("better_than(" + other + ", " + by.text() + ")", by < of(other, by));
 }
-inline condition better_than(std::string other) { return better_than(std::move(other), mean_over_folds(mape)); }
+inline condition better_than(const std::string& other) { return better_than(other, mean_over_folds(mape)); }
 /// `better_than<predictors::blackbox>(worst_fold(mape))`
 template <class Estimator> condition better_than(const fraction& by = mean_over_folds(mape)) {
   return better_than(std::string(Estimator::label), by);
 }
 
 /// Do the folds agree which features matter: is the mean Spearman correlation of their importances at least that?
-inline condition importance_stable(double at_least = 0.8) { return importance_spearman() >= at_least; }
+inline condition importance_stable(double at_least = 0.8) {
+  return detail::renamed("importance_stable(" + detail::threshold_text(at_least, scale::number) + ")",
+                         importance_spearman() >= at_least);
+}
 
 /// Can the target be what it says (evaluation/plausibility.hpp)?
 inline condition plausible_target() {
@@ -348,5 +352,29 @@ inline condition at_face_value(const condition& what) {
             return what(where);
           }};
 }
+
+/// A quantity to be shown among the evidence, of any scale.
+class observation {
+ public:
+  template <scale In>
+  observation(const quantity_of<In>& what)
+      : show_([what](const scope& where) {
+          const reading found = what(where);
+          evidence_line line;
+          line.role = "observed";
+          line.condition = what.text() + where.text();
+          line.in = In;
+          line.measured = found.value;
+          line.holds = found.is_exact() ? truth::yes : truth::unknown;
+          line.why_unknown = found.unknown;
+          line.decided_by = found.shown.empty() ? found.decided_by : found.shown;
+          line.interval = found.interval;
+          return line;
+        }) {}
+  evidence_line operator()(const scope& where) const { return show_(where); }
+
+ private:
+  std::function<evidence_line(const scope&)> show_;
+};
 
 }  // namespace rafter::hypotheses

@@ -81,7 +81,8 @@ struct evidence {
 /// One thing that a condition looked at. Plain fields for whoever writes them down.
 struct evidence_line {
   static constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
-  std::string role;       ///< "supported_if", "refuted_if", "short_circuit_if", "success_metric"
+  std::string
+      role;  ///< "supported_if", "refuted_if", "short_circuit_if", "success_metric"; "observed": it decides nothing
   std::string condition;  ///< as the hypothesis says it
   truth holds = truth::unknown;
   std::string why_unknown;

@@ -29,9 +29,10 @@ struct hypothesis {
   std::string claim;
   hypotheses::condition supported_if;
   hypotheses::condition refuted_if;
-  std::optional<hypotheses::condition> short_circuit_if = std::nullopt;  ///< then nothing else is asked
-  std::string short_circuit_says = {};                                   ///< what is done instead
+  std::optional<hypotheses::condition> short_circuit_if = std::nullopt;  ///< then the verdict is another question's
+  std::string short_circuit_says = {};                                   ///< which: what is done instead
   std::optional<hypotheses::condition> success_metric = std::nullopt;  ///< what a supported claim is to reach beside
+  std::vector<hypotheses::observation> observed = {};                  ///< shown as evidence beside; decides nothing
 };
 
 enum class verdict_kind : std::uint8_t {
@@ -68,13 +69,13 @@ struct verdict {
 /// Judges a hypothesis. Of the condition for a short circuit (C), that for support (S), that for refutation (R) and the
 /// success metric (M), each yes, no or unknown (·: any):
 ///
-///   C yes                                      short-circuited; S, R and M are not asked
+///   C yes                                      short-circuited; S, R and M are shown and decide nothing
 ///   S yes, R yes                               hypothesis_error: the hypothesis contradicts itself
 ///   R yes                                      refuted
 ///   S yes, R no,  M yes or none                supported
 ///   S yes, R no,  M no or unknown              weakly supported
 ///   S yes, R unknown                           weakly supported: what would refute it could not be looked at
-///   S not yes, R no, of the parts that && joins in S at least half hold, and one does        weakly supported
+///   S not yes, R no, more than half of the parts that && joins in S hold      weakly supported
 ///   else S no                                  not supported
 ///   else                                       not testable on this data
 ///
@@ -95,25 +96,26 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
     }
     return found;
   };
-  if (of.short_circuit_if) {
-    const finding found = ask("short_circuit_if", *of.short_circuit_if);
-    if (found.holds == truth::yes) {
-      made.kind = verdict_kind::short_circuited;
-      made.reason = of.short_circuit_says;
-      return made;
-    }
-  }
+  truth circuit = truth::no;
+  if (of.short_circuit_if) circuit = ask("short_circuit_if", *of.short_circuit_if).holds;
   const finding support = ask("supported_if", of.supported_if), against = ask("refuted_if", of.refuted_if);
-  if (support.holds == truth::yes && against.holds == truth::yes) {
+  if (circuit != truth::yes && support.holds == truth::yes && against.holds == truth::yes) {
     throw hypotheses::hypothesis_error("hypothesis '" + of.name + "' is both supported and refuted: " +
                                        of.supported_if.text() + " and " + of.refuted_if.text() + " both hold");
   }
   std::optional<finding> success;
   if (of.success_metric) success = ask("success_metric", *of.success_metric);
 
+  for (const hypotheses::observation& one : of.observed) {
+    made.evidence.push_back(one(hypotheses::scope{.known = &known, .evaluation = {}, .predictor = {}}));
+  }
+
   std::size_t parts_met = 0;
   for (const truth one : support.parts) parts_met += one == truth::yes;
-  if (against.holds == truth::yes) {
+  if (circuit == truth::yes) {
+    made.kind = verdict_kind::short_circuited;
+    made.reason = of.short_circuit_says;
+  } else if (against.holds == truth::yes) {
     made.kind = verdict_kind::refuted;
   } else if (support.holds == truth::yes) {
     made.kind = verdict_kind::weakly_supported;
@@ -126,7 +128,7 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
     } else {
       made.kind = verdict_kind::supported;
     }
-  } else if (against.holds == truth::no && parts_met > 0 && 2 * parts_met >= support.parts.size()) {
+  } else if (against.holds == truth::no && 2 * parts_met > support.parts.size()) {
     made.kind = verdict_kind::weakly_supported;
     made.reason =
         std::to_string(parts_met) + " of the " + std::to_string(support.parts.size()) + " parts of supported_if hold";

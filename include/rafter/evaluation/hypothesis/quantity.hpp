@@ -192,7 +192,9 @@ template <scale In> quantity_of<In> pooled(measure<In> what) {
 }
 /// Of one fold.
 template <scale In> quantity_of<In> in_fold(std::string held_out, measure<In> what) {
-  return detail::over("in_fold", fold_of(std::move(held_out)), what, detail::over_sets::mean, false);
+  const std::string name = "in_fold(" + held_out + ", " + what.text() + ")";
+  const auto found = detail::over("", fold_of(std::move(held_out)), what, detail::over_sets::mean, true);
+  return {name, [found](const scope& where) { return found(where); }};
 }
 
 // ---- how many --------------------------------------------------------------------------------------------------
@@ -223,7 +225,6 @@ RAFTER_COLD inline reading count_in(const scope& where, const row_sets& over, co
     made.most_of = over.text();
   }
   made.shown = std::to_string(yes) + " of " + std::to_string(rows.sets.size());
-  if (as_share) made.shown += " (" + value_text(made.value, scale::fraction) + ")";
   if (!unknown.empty()) {
     made.unknown = std::to_string(unknown.size()) + " of " + std::to_string(rows.sets.size()) + " are undefined ('" +
                    unknown.front() + "')";
@@ -232,7 +233,7 @@ RAFTER_COLD inline reading count_in(const scope& where, const row_sets& over, co
   const std::vector<std::string>& named = name_failing ? failing : holding;
   constexpr std::size_t most = 3;
   for (std::size_t i = 0; i < std::min(most, named.size()); ++i) {
-    made.decided_by += (i > 0 ? ", " : name_failing ? "not: " : "") + named[i];
+    made.decided_by += (i > 0 ? ", " : name_failing ? "not in " : "in ") + named[i];
   }
   if (named.size() > most) made.decided_by += " and " + std::to_string(named.size() - most) + " more";
   return made;
@@ -364,8 +365,8 @@ inline number of_importance(std::string text, double importance_agreement::*whic
 }
 }  // namespace detail
 
-/// Over all pairs of folds: the mean Spearman and Kendall correlation of the features' importances, the worst Spearman, and the mean
-/// share that the first k features have in common.
+/// Over all pairs of folds: the mean Spearman and Kendall correlation of the features' importances, the worst Spearman,
+/// and the mean share that the first k features have in common.
 inline number importance_spearman() {
   return detail::of_importance("importance_spearman()", &importance_agreement::spearman);
 }
@@ -377,6 +378,11 @@ inline number importance_kendall() {
 }
 inline number importance_overlap() {
   return detail::of_importance("importance_overlap()", &importance_agreement::overlap);
+}
+
+/// The same by a name of its own, where its formula says less.
+template <scale In> quantity_of<In> called(std::string name, const quantity_of<In>& what) {
+  return {std::move(name), [what](const scope& where) { return what(where); }};
 }
 
 // ---- where ------------------------------------------------------------------------------------------------------

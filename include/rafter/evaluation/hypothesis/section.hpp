@@ -18,20 +18,19 @@ namespace rafter {
 
 namespace detail {
 
-/// "29.33 % (Llama-3.2-1B), 9.33 points beyond 20 %", or why there is no number.
+/// "29.33 % (Llama-3.2-1B), 9.33 points above 20 %", or why there is no number.
 RAFTER_COLD inline std::string measured_text(const hypotheses::evidence_line& line) {
   using namespace hypotheses::detail;
-  using hypotheses::truth;
-  if (line.holds == truth::unknown) {
-    return "unknown: " + line.why_unknown +
-           (line.decided_by.empty() || std::isnan(line.measured) ? std::string() : " [" + line.decided_by + "]");
+  if (line.holds == hypotheses::truth::unknown) {
+    const bool told = !line.decided_by.empty() && !std::isnan(line.measured);
+    return "unknown: " + line.why_unknown + (told ? " (" + line.decided_by + ")" : std::string());
   }
   if (std::isnan(line.measured)) return line.decided_by.empty() ? "" : "decided by " + line.decided_by;
   std::string text = value_text(line.measured, line.in);
   if (!line.decided_by.empty()) text += " (" + line.decided_by + ")";
   if (!std::isnan(line.margin)) {
-    text += ", " + difference_text(std::abs(line.margin), line.in) + (line.margin < 0.0 ? " beyond " : " inside ") +
-            threshold_text(line.threshold, line.in);
+    text += ", " + difference_text(std::abs(line.margin), line.in) +
+            (line.measured < line.threshold ? " below " : " above ") + threshold_text(line.threshold, line.in);
   }
   if (line.interval) {
     text += ", interval " + value_text(line.interval->lower, line.in) + " to " +
@@ -78,16 +77,25 @@ RAFTER_COLD inline std::string text_of(const verdict& of, std::size_t width = 10
                  [](char c) { return c >= 'a' && c <= 'z' ? char(c - 32) : c; });
   std::string text = detail::wrapped("", detail::title_of(of), width, 2);
   text += detail::wrapped("  ", kind + (of.reason.empty() ? "" : ": " + of.reason), width, 4);
-  std::string role;
+  std::string role, unknown;
   for (const hypotheses::evidence_line& line : of.evidence) {
     if (line.role != role) {
       const auto asked = std::find_if(of.conditions.begin(), of.conditions.end(),
                                       [&](const verdict::asked& one) { return one.role == line.role; });
-      text += "  " + line.role + ": " + std::string(hypotheses::name_of(asked->holds)) + "\n";
+      text += "  " + line.role;
+      if (asked != of.conditions.end()) text += ": " + std::string(hypotheses::name_of(asked->holds));
+      text += "\n";
       role = line.role;
     }
-    const std::string measured = detail::measured_text(line);
-    std::string mark(hypotheses::name_of(line.holds));
+    std::string measured = detail::measured_text(line);
+    if (line.holds == hypotheses::truth::unknown) {
+      if (measured == unknown)
+        measured = "unknown, as above";
+      else
+        unknown = measured;
+    }
+    const bool only_shown = line.role == "observed" && line.holds == hypotheses::truth::yes;
+    std::string mark(only_shown ? "" : hypotheses::name_of(line.holds));
     mark.resize(8, ' ');
     text += detail::wrapped((line.part ? "      " : "    ") + mark, line.condition, width, 16);
     if (!measured.empty()) text += detail::wrapped(std::string(14, ' '), measured, width, 16);
@@ -137,8 +145,9 @@ RAFTER_COLD inline report_section hypotheses_section(const std::vector<verdict>&
     bullet_list lines;
     for (const hypotheses::evidence_line& line : one.evidence) {
       const std::string measured = detail::measured_text(line);
-      lines.items.push_back(line.role + ", " + std::string(hypotheses::name_of(line.holds)) + ": " + line.condition +
-                            (measured.empty() ? "" : ": " + measured));
+      lines.items.push_back(line.role +
+                            (line.role == "observed" ? "" : ", " + std::string(hypotheses::name_of(line.holds))) +
+                            ": " + line.condition + (measured.empty() ? "" : ": " + measured));
     }
     made.blocks.push_back(std::move(lines));
   }

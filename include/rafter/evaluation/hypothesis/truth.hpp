@@ -60,16 +60,17 @@ inline std::string formatted(const char* how, double value) {
 }
 /// As a reader writes a threshold: "20 %", "250 us", "0.3".
 inline std::string threshold_text(double value, scale in) {
-  if (in == scale::fraction) return formatted("%g %%", 100.0 * value);
-  if (in == scale::time) return formatted("%g us", 1e6 * value);
-  return formatted("%g", value);
+  if (in == scale::fraction) return formatted("%.4g %%", 100.0 * value);
+  if (in == scale::time) return formatted("%.4g us", 1e6 * value);
+  return formatted("%.4g", value);
 }
 /// As a report shows a measured value.
 inline std::string value_text(double value, scale in) {
   if (std::isnan(value)) return "n/a";
   if (in == scale::fraction) return formatted("%.2f %%", 100.0 * value);
   if (in == scale::time) return formatted("%.4g us", 1e6 * value);
-  return value == std::floor(value) && std::abs(value) < 1e9 ? formatted("%.0f", value) : formatted("%.3g", value);
+  const bool whole = value == std::floor(value) || (std::abs(value) >= 100.0 && std::abs(value) < 1e9);
+  return formatted(whole ? "%.0f" : "%.3g", value);
 }
 /// A difference of two values; those of percentages are in points.
 inline std::string difference_text(double value, scale in) {
