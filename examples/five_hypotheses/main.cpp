@@ -1,5 +1,6 @@
 // Five claims of a public study, each with what would show it right and what wrong, judged by measured steps.
-//   five-hypotheses      on kernel_steps and blis_steps below $RAFTER_DATA, or else on the embedded (generated) data
+//   five-hypotheses [FOLDER]    on kernel_steps and blis_steps below FOLDER, or $RAFTER_DATA, or ../shared/data; where
+//                               neither is there, on the embedded (generated) data
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <cstdlib>
@@ -179,10 +180,10 @@ void judge_embedded_steps() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   try {
     const char* const set = std::getenv("RAFTER_DATA");
-    const std::filesystem::path folder = set != nullptr ? set : "../shared/data";
+    const std::filesystem::path folder = argc > 1 ? argv[1] : set != nullptr ? set : "../shared/data";
     bool found = false;
     const auto judge_if_there = [&](const char* name, void (*judge_file)(const std::string&)) {
       const std::string path = (folder / name / "steps.csv").string();
@@ -190,7 +191,7 @@ int main() {
         judge_file(path);
         found = true;
       } else {
-        programs::print(std::string("skipped: ") + name + ", which is not below RAFTER_DATA\n");
+        programs::print(std::string("skipped: ") + name + ", which is not below " + folder.string() + "\n");
       }
     };
     judge_if_there("kernel_steps", judge_kernel_steps);

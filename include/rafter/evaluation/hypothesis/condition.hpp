@@ -18,13 +18,19 @@
 /// The language of hypotheses: ordinary expressions that say themselves as text and are judged by evidence.
 namespace rafter::hypotheses {
 
+template <class Test> struct write_a_quantifier;  // read in a message, never defined
+
 /// Something that evidence shows to be so, or not so, or leaves unknown.
 class condition {
  public:
   using judged = std::function<finding(const scope&)>;
   condition(std::string text, judged how, bool compound = false)
       : text_(std::move(text)), how_(std::move(how)), compound_(compound) {}
-  condition(const row_test&) = delete;  // of which rows? say every_fold(...), any_fold(...)
+  template <std::same_as<row_test> Test> condition(const Test&) {
+    static_assert(satisfied<write_a_quantifier<Test>>,
+                  "rafter: of which rows? write every_fold(mape < 20_pct), any_fold(...) or "
+                  "every(labels_of(...), ...)");
+  }
 
   /// "every_fold(mape < 20 %) of roofline9 under lomo"
   const std::string& text() const { return text_; }

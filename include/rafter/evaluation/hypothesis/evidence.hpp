@@ -111,7 +111,7 @@ struct finding {
 /// Where a condition stands: under which evaluation, of which predictor.
 struct scope {
   const evidence* known = nullptr;
-  std::string_view evaluation, predictor;
+  std::string_view evaluation = {}, predictor = {};
   bool face_value = false;  ///< an implausible target is taken for what it says
 
   std::string text() const {

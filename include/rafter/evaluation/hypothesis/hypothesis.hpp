@@ -86,7 +86,7 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
   made.name = of.name;
   made.claim = of.claim;
   const auto ask = [&](const char* role, const condition& what) {
-    finding found = what(hypotheses::scope{.known = &known, .evaluation = {}, .predictor = {}});
+    finding found = what(hypotheses::scope{.known = &known});
     made.conditions.push_back({role, what.text(), found.holds, found.why_unknown});
     for (hypotheses::evidence_line& line : found.lines) {
       line.role = role;
@@ -107,7 +107,7 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
   if (of.success_metric) success = ask("success_metric", *of.success_metric);
 
   for (const hypotheses::observation& one : of.observed) {
-    made.evidence.push_back(one(hypotheses::scope{.known = &known, .evaluation = {}, .predictor = {}}));
+    made.evidence.push_back(one(hypotheses::scope{.known = &known}));
   }
 
   std::size_t parts_met = 0;
