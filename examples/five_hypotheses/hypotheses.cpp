@@ -113,13 +113,15 @@ std::vector<hypothesis> hypotheses(const terms& here) {
           nine_parameters_transfer("5 again", "kernel9")};
 }
 
-hypothesis first_at_face_value(const terms& here) {
-  hypothesis made = features_suffice(here);
-  made.claim += ", whatever the target is";
-  made.supported_if = at_face_value(made.supported_if);
-  made.refuted_if = at_face_value(made.refuted_if);
-  made.observed.clear();
-  return made;
+hypothesis at_face_value(hypothesis claimed) {
+  using rafter::hypotheses::at_face_value;
+  claimed.claim += ", whatever the target is";
+  claimed.supported_if = at_face_value(claimed.supported_if);
+  claimed.refuted_if = at_face_value(claimed.refuted_if);
+  if (claimed.short_circuit_if) claimed.short_circuit_if = at_face_value(*claimed.short_circuit_if);
+  if (claimed.success_metric) claimed.success_metric = at_face_value(*claimed.success_metric);
+  claimed.observed.clear();
+  return claimed;
 }
 
 }  // namespace five

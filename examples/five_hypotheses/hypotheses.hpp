@@ -19,7 +19,7 @@ struct terms {
 };
 
 std::vector<rafter::hypothesis> hypotheses(const terms& here);
-/// The first alone, against a target that the audit calls implausible: what was claimed.
-rafter::hypothesis first_at_face_value(const terms& here);
+/// The same of a target that the audit calls implausible: what was claimed.
+rafter::hypothesis at_face_value(rafter::hypothesis claimed);
 
 }  // namespace five

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,7 +19,6 @@ namespace {
 
 using namespace rafter::hypotheses;
 using rafter::evaluation_report, rafter::fold_result, rafter::predictor_result, rafter::row_set, rafter::step_view;
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// Two rows for each (fold, label), each predicted with the given relative error: of model "a" or "b" alternately.
 struct made_evaluation {
@@ -411,6 +409,10 @@ TEST(Verdicts, AreSixAndTheirTableIsKept) {
   EXPECT_EQ(kind(yes, no, std::nullopt, yes), short_circuited);
   EXPECT_EQ(kind(no, yes, std::nullopt, yes), short_circuited);
   EXPECT_EQ(kind(yes, no, std::nullopt, dark), supported);
+  hypothesis circuit = claim("good", no, yes);
+  circuit.short_circuit_if = of("good", yes);
+  circuit.short_circuit_says = "ask another";
+  EXPECT_EQ(judge(circuit, known).reason, "ask another; without that: refuted");
 }
 TEST(Verdicts, OfAContradictionAreErrorsThatNameTheHypothesis) {
   const auto made = three();

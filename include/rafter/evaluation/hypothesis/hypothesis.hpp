@@ -1,4 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+// opt-in: the language of hypotheses takes a second or two to compile; for those who state them.
 #pragma once
 
 #include <array>
@@ -69,7 +70,7 @@ struct verdict {
 /// Judges a hypothesis. Of the condition for a short circuit (C), that for support (S), that for refutation (R) and the
 /// success metric (M), each yes, no or unknown (·: any):
 ///
-///   C yes                                      short-circuited; S, R and M are shown and decide nothing
+///   C yes                                      short-circuited; what the verdict would be without C is said beside it
 ///   S yes, R yes                               hypothesis_error: the hypothesis contradicts itself
 ///   R yes                                      refuted
 ///   S yes, R no,  M yes or none                supported
@@ -112,10 +113,7 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
 
   std::size_t parts_met = 0;
   for (const truth one : support.parts) parts_met += one == truth::yes;
-  if (circuit == truth::yes) {
-    made.kind = verdict_kind::short_circuited;
-    made.reason = of.short_circuit_says;
-  } else if (against.holds == truth::yes) {
+  if (against.holds == truth::yes) {
     made.kind = verdict_kind::refuted;
   } else if (support.holds == truth::yes) {
     made.kind = verdict_kind::weakly_supported;
@@ -139,6 +137,11 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
                                              : "what would refute it could not be looked at: " + against.why_unknown;
   } else {
     made.reason = hypotheses::detail::joined_reasons(support.why_unknown, against.why_unknown);
+  }
+  if (circuit == truth::yes) {
+    made.reason = of.short_circuit_says + (of.short_circuit_says.empty() ? "" : "; ") +
+                  "without that: " + std::string(name_of(made.kind));
+    made.kind = verdict_kind::short_circuited;
   }
   return made;
 }

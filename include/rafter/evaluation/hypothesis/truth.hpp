@@ -1,4 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+// opt-in: the language of hypotheses takes a second or two to compile; for those who state them.
 #pragma once
 
 #include <array>
