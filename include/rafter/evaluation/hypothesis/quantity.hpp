@@ -225,7 +225,7 @@ RAFTER_COLD inline reading count_in(const scope& where, const row_sets& over, co
     made.most = total;
     made.most_of = over.text();
   }
-  made.shown = std::to_string(yes) + " of " + std::to_string(rows.sets.size());
+  made.shown = (as_share ? std::to_string(yes) + " " : "") + "of " + std::to_string(rows.sets.size());
   if (!unknown.empty()) {
     made.unknown = std::to_string(unknown.size()) + " of " + std::to_string(rows.sets.size()) + " are undefined ('" +
                    unknown.front() + "')";
