@@ -6,7 +6,10 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <limits>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 

@@ -3,10 +3,8 @@
 #pragma once
 
 #include <cmath>
-#include <concepts>
+#include <cstddef>
 #include <limits>
-#include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>

@@ -3,8 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
-#include <limits>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
