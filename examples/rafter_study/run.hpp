@@ -282,7 +282,6 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   what.options = {.progress = asked.progress,
                   .on_fold = asked.on_fold,
                   .split_worst_fold = true,
-                  .keep_predictions = asked.diagnose,
                   .threads = asked.threads};
   what.ablation = asked.ablation;
   what.alone = asked.predictors.size() == 1;
