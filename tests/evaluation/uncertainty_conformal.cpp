@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <limits>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,18 @@
 #include "rafter/validation/leave_one_group_out.hpp"
 #include "support/engine_steps.hpp"
 #include "support/message.hpp"
+
+namespace {
+std::size_t allocations = 0;
+}
+// Not inlined: the compiler would see malloc on one side and delete on the other.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* const made = std::malloc(size)) return made;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* made) noexcept { std::free(made); }
+[[gnu::noinline]] void operator delete(void* made, std::size_t) noexcept { std::free(made); }
 
 namespace {
 
@@ -132,6 +146,23 @@ TEST(Conformal, GivesRecordsTheIntervalsOfRows) {
   expect_records_as_rows<conformal_defaults>();
   expect_records_as_rows<per_phase>();
   expect_records_as_rows<spread_per_phase>();
+}
+
+TEST(Conformal, IntervalsOfRecordsAllocateNothing) {
+  const auto fitted = conformal<by_tokens, lomo, spread_per_phase>::fit(tiny::noisy_steps(240, 4), row_set::all(240));
+  struct record {
+    double prefill_tokens, decode_tokens;
+  };
+  const rafter::deployment& engine = tiny::engines()[1];
+  double sum = 0.0;
+  const std::size_t before = allocations;
+  for (int i = 1; i < 100; ++i) {
+    const time_interval made = fitted.interval(record{10.0 * i, 3.0}, engine, 0.8);
+    sum += made.upper.value - made.lower.value;
+  }
+  EXPECT_EQ(allocations, before);
+  EXPECT_GT(before, 0U);
+  EXPECT_GT(sum, 0.0);
 }
 
 struct split : of_rows {

@@ -46,7 +46,7 @@ TEST(StudentLimit, IsThatOfTables) {
 TEST(CoverageOf, CountsWidthsAndScoresByHand) {
   const std::vector<double> actual{1.0, 2.0, 4.0, 8.0}, predicted{1.0, 1.0, 2.0, 1.0};
   const std::vector<double> lower{0.5, 2.5, 1.0, 1.0}, upper{2.0, 5.0, 3.0, infinite};
-  const interval_coverage found = coverage_of("some", actual, predicted, lower, upper, 0.75);
+  const coverage_summary found = coverage_of("some", actual, predicted, lower, upper, 0.75);
   EXPECT_EQ(found.rows, 4U);
   EXPECT_EQ(found.covered, 2U);
   EXPECT_EQ(found.below, 1U);
@@ -139,8 +139,7 @@ TEST(EvaluateIntervals, TellsWhereALevelAsksForMoreGroupsThanThereAre) {
   EXPECT_EQ(found.all.coverage(), 1.0);
   EXPECT_EQ(found.all.median_width, infinite);
   ASSERT_EQ(found.findings.size(), 1U);
-  EXPECT_EQ(found.findings[0],
-            "90 % intervals: infinite, too little to calibrate with: all rows (held out: g0, g1, g2, g3, g4, g5)");
+  EXPECT_EQ(found.findings[0], "90 % intervals: infinite, too little to calibrate with: all rows (every fold)");
   const auto few = by(steps, conformal_rule::pooled_cdfs);
   EXPECT_EQ(few.all.infinite, 0U);
   ASSERT_EQ(few.findings.size(), 1U);

@@ -66,7 +66,7 @@ TEST(IntervalsSection, OfNothingSaysSo) {
 
 TEST(IntervalsSection, ShowsInfiniteWidthsInWords) {
   interval_result open = result_of({1, 1}, 1);
-  for (interval_coverage* one : {&open.all, &open.folds[0]}) {
+  for (coverage_summary* one : {&open.all, &open.folds[0]}) {
     one->median_width = one->mean_score = std::numeric_limits<double>::infinity();
   }
   const report_section made = intervals_section({open});

@@ -53,7 +53,7 @@ namespace detail {
 struct word_first_fold_of {
   static constexpr std::string_view name = "first_fold_of_";
 };
-struct word_nothing {
+struct word_no_prefix {
   static constexpr std::string_view name = "";
 };
 }  // namespace detail
@@ -61,7 +61,7 @@ struct word_nothing {
 /// The first fold of a split alone: split conformal's one calibration set. `first_fold_of<k_fold>` calibrates with a
 /// fifth of the rows.
 template <split_policy Split> struct first_fold_of {
-  static constexpr auto words = detail::composed_name<detail::word_first_fold_of, detail::word_nothing, Split>;
+  static constexpr auto words = detail::composed_name<detail::word_first_fold_of, detail::word_no_prefix, Split>;
   static constexpr std::string_view name = words.view();
   static constexpr auto held_out = Split::held_out;
   static constexpr auto fits_one_per = Split::fits_one_per;
@@ -432,7 +432,7 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
     }
     made.folds.resize(folds.size());
     // A place where predictions of some rows go, and the fold that wants them.
-    struct place {
+    struct destination {
       std::size_t outer = 0;
       const fold* part = nullptr;
       bool test = false;
@@ -440,11 +440,11 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
     };
     struct job {
       row_set train;
-      std::vector<place> requests;
+      std::vector<destination> requests;
     };
     std::vector<job> jobs;
     std::map<std::vector<std::size_t>, std::size_t> known;
-    const auto add = [&](const row_set& train, place wanted) {
+    const auto add = [&](const row_set& train, destination wanted) {
       std::vector<std::size_t> key;
       for (const row_range& range : train.ranges()) key.push_back(range.begin), key.push_back(range.end);
       const auto [found, is_new] = known.try_emplace(std::move(key), jobs.size());
@@ -474,7 +474,7 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
       }
       detail::resize(into.calibration, into.calibration_rows.size());
     }
-    const auto serve = [&](const auto& fitted, const place& wanted) {
+    const auto serve = [&](const auto& fitted, const destination& wanted) {
       nested_fold& into = made.folds[wanted.outer];
       prediction_bands& bands = wanted.test ? into.test : into.calibration;
       const std::size_t rows = wanted.part->test.size();
@@ -497,7 +497,7 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
         try {
           if constexpr (together) {
             std::vector<row_set> trainings;
-            std::vector<place> wanted;
+            std::vector<destination> wanted;
             if (at == folds.size()) {
               for (std::size_t f = 0; f < folds.size(); ++f) {
                 trainings.push_back(folds[f].train), wanted.push_back({f, &folds[f], true, 0});
@@ -514,7 +514,7 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
             for (std::size_t i = 0; i < wanted.size(); ++i) outer = wanted[i].outer, serve(fitted[i], wanted[i]);
           } else {
             const auto fitted = Estimator::fit(data, jobs[at].train);
-            for (const place& wanted : jobs[at].requests) outer = wanted.outer, serve(fitted, wanted);
+            for (const destination& wanted : jobs[at].requests) outer = wanted.outer, serve(fitted, wanted);
           }
         } catch (const fit_error& why) {
           fail(folds[outer], why);

@@ -44,7 +44,7 @@ RAFTER_COLD inline double student_limit(double freedom, double alpha) {
 }  // namespace detail
 
 /// Intervals of some rows against their measured times.
-struct interval_coverage {
+struct coverage_summary {
   std::string label;
   std::size_t rows = 0;
   std::size_t covered = 0;
@@ -76,10 +76,10 @@ inline double median_of(std::vector<double> values) {
 }  // namespace detail
 
 /// @param actual, predicted, lower, upper  [s], one a row; `predicted` is what widths are relative to
-RAFTER_COLD inline interval_coverage coverage_of(std::string label, std::span<const double> actual,
-                                                 std::span<const double> predicted, std::span<const double> lower,
-                                                 std::span<const double> upper, double level) {
-  interval_coverage made;
+RAFTER_COLD inline coverage_summary coverage_of(std::string label, std::span<const double> actual,
+                                                std::span<const double> predicted, std::span<const double> lower,
+                                                std::span<const double> upper, double level) {
+  coverage_summary made;
   made.label = std::move(label);
   made.rows = actual.size();
   std::vector<double> widths, factors;
@@ -107,7 +107,7 @@ RAFTER_COLD inline interval_coverage coverage_of(std::string label, std::span<co
 /// Coverage broken down by one partition of the rows.
 struct coverage_breakdown {
   std::string by;  ///< "phase"
-  std::vector<interval_coverage> parts;
+  std::vector<coverage_summary> parts;
 };
 
 /// One predictor's intervals by one method at one level, over the folds of a split.
@@ -120,9 +120,9 @@ struct interval_result {
   std::string calibration;  ///< the inner split
   std::string method;
   double level = 0.9;
-  std::vector<interval_coverage> folds;
+  std::vector<coverage_summary> folds;
   std::vector<coverage_breakdown> breakdowns;
-  interval_coverage all;              ///< every tested row
+  coverage_summary all;               ///< every tested row
   std::vector<std::string> findings;  ///< of the calibrations, each once, with the folds that it is true of
 
   double mean_coverage = 0.0;  ///< over folds, each alike: what the rules for new groups promise
@@ -193,13 +193,13 @@ RAFTER_COLD inline void summarise_folds(interval_result& made) {
   const auto folds = static_cast<double>(made.folds.size());
   double sum = 0.0, squares = 0.0, variance = 0.0;
   made.worst_coverage = 1.0, made.best_coverage = 0.0;
-  for (const interval_coverage& one : made.folds) {
+  for (const coverage_summary& one : made.folds) {
     sum += one.coverage();
     made.worst_coverage = std::min(made.worst_coverage, one.coverage());
     made.best_coverage = std::max(made.best_coverage, one.coverage());
   }
   made.mean_coverage = sum / folds;
-  for (const interval_coverage& one : made.folds) {
+  for (const coverage_summary& one : made.folds) {
     squares += (one.coverage() - made.mean_coverage) * (one.coverage() - made.mean_coverage);
     variance += made.mean_coverage * (1.0 - made.mean_coverage) / static_cast<double>(one.rows) / folds;
   }
@@ -230,7 +230,7 @@ RAFTER_COLD inline interval_result evaluate_intervals(const nested_predictions& 
   made.level = level;
   std::vector<double> actual, predicted, lower, upper;
   std::vector<std::size_t> rows;
-  std::vector<std::pair<std::string, std::string>> told;
+  std::vector<std::pair<std::string, std::vector<std::string>>> told;
   for (const nested_fold& part : predictions.folds) {
     const interval_calibration calibration = detail::calibrate(method, {level}, part, known);
     const std::size_t first = actual.size();
@@ -251,13 +251,17 @@ RAFTER_COLD inline interval_result evaluate_intervals(const nested_predictions& 
     for (const std::string& line : calibration.findings(false)) {
       const auto same = std::find_if(told.begin(), told.end(), [&](const auto& one) { return one.first == line; });
       if (same == told.end()) {
-        told.emplace_back(line, part.held_out);
+        told.push_back({line, {part.held_out}});
       } else {
-        same->second += ", " + part.held_out;
+        same->second.push_back(part.held_out);
       }
     }
   }
-  for (const auto& [line, folds] : told) made.findings.push_back(line + " (held out: " + folds + ")");
+  for (const auto& [line, folds] : told) {
+    std::string where;
+    for (const std::string& one : folds) where += (where.empty() ? "held out: " : ", ") + one;
+    made.findings.push_back(line + " (" + (folds.size() == predictions.folds.size() ? "every fold" : where) + ")");
+  }
   made.all = coverage_of("all", actual, predicted, lower, upper, level);
   for (const auto& [by, cells] : known.breakdowns) {
     coverage_breakdown parts{by, {}};

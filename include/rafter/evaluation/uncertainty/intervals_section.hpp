@@ -31,7 +31,7 @@ inline std::string proportion_text(const proportion_interval& limits) {
   return fmt::format("{:.1f} … {:.1f} %", 100.0 * limits.lower, 100.0 * limits.upper);
 }
 
-inline void add_coverage(text_table& table, const interval_coverage& one) {
+inline void add_coverage(text_table& table, const coverage_summary& one) {
   table.add({one.label, interval_count(one.rows), interval_percent(one.coverage()), proportion_text(one.limits),
              interval_count(one.below), interval_count(one.above), interval_percent(one.median_width),
              interval_count(one.infinite)});
@@ -75,20 +75,20 @@ RAFTER_COLD inline report_section intervals_section(const std::vector<interval_r
       captioned_table{"Width: (upper - lower) / predicted. Score: interval score on logarithms, less is better.",
                       std::move(overview)});
 
-  std::vector<const interval_coverage*> order;
-  for (const interval_coverage& one : first.folds) order.push_back(&one);
-  std::stable_sort(order.begin(), order.end(), [](const interval_coverage* a, const interval_coverage* b) {
+  std::vector<const coverage_summary*> order;
+  for (const coverage_summary& one : first.folds) order.push_back(&one);
+  std::stable_sort(order.begin(), order.end(), [](const coverage_summary* a, const coverage_summary* b) {
     return a->coverage() < b->coverage();
   });
   text_table folds = detail::coverage_table("<held out");
-  for (const interval_coverage* one : order) detail::add_coverage(folds, *one);
+  for (const coverage_summary* one : order) detail::add_coverage(folds, *one);
   made.blocks.push_back(captioned_table{fmt::format("{}, {}, calibrated by {}: each fold, least covered first",
                                                     first.predictor, first.method, first.calibration),
                                         std::move(folds)});
   for (const coverage_breakdown& one : first.breakdowns) {
     if (one.parts.size() < 2) continue;
     text_table parts = detail::coverage_table("<rows");
-    for (const interval_coverage& part : one.parts) detail::add_coverage(parts, part);
+    for (const coverage_summary& part : one.parts) detail::add_coverage(parts, part);
     made.blocks.push_back(captioned_table{"By " + one.by, std::move(parts)});
   }
 
@@ -99,13 +99,13 @@ RAFTER_COLD inline report_section intervals_section(const std::vector<interval_r
                .series = {},
                .categories = {},
                .note = "Folds in the order of the table."};
-  for (const interval_coverage* one : order) picture.categories.push_back(one->label);
+  for (const coverage_summary* one : order) picture.categories.push_back(one->label);
   std::size_t left_out = 0;
   for (const interval_result& one : results) {
     plot_series bars{one.predictor + ", " + one.method, series_style::bars, {}, {}};
     for (const std::string& label : picture.categories) {
       const auto found = std::find_if(one.folds.begin(), one.folds.end(),
-                                      [&](const interval_coverage& part) { return part.label == label; });
+                                      [&](const coverage_summary& part) { return part.label == label; });
       if (found != one.folds.end()) bars.y.push_back(100.0 * found->coverage());
       bars.x.push_back(static_cast<double>(bars.x.size()));
     }

@@ -104,14 +104,14 @@ template <group Axis> struct by_label {
 };
 
 namespace detail {
-struct word_and {
+struct word_crossed_with {
   static constexpr std::string_view name = " and ";
 };
 }  // namespace detail
 
 /// Each pair of cells of two partitions.
 template <class First, class Second> struct crossed {
-  static constexpr auto words = detail::composed_name<First, detail::word_and, Second>;
+  static constexpr auto words = detail::composed_name<First, detail::word_crossed_with, Second>;
   static constexpr std::string_view name = words.view();
   template <class Schema> static constexpr std::string_view missing_on() {
     constexpr std::string_view first = First::template missing_on<Schema>();
