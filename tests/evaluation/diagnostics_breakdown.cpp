@@ -25,6 +25,12 @@ TEST(TestedErrors, AreThoseOfAllFoldsAndCountWhatHasNone) {
   EXPECT_EQ(errors.undefined, 2U);
 }
 
+TEST(ClippedLabels, EndBeforeALetterAndAreWholeWhenTheyFit) {
+  EXPECT_EQ(detail::clipped("abcdef", 6), "abcdef");
+  EXPECT_EQ(detail::clipped("abcdefg", 6), "abcde\u2026");
+  EXPECT_EQ(detail::clipped("ab\u00e4\u00e4\u00e4", 4), "ab\u00e4\u2026");
+}
+
 TEST(PowerOfTwoBins, AreHalfOpenAndNameTheirEdges) {
   const row_classes bins = power_of_two_bins("n", {0.0, 0.5, 1.0, 3.9, 4.0, 7.0, 8.0, -1.0, 1e300, std::nan("")});
   EXPECT_EQ(bins.labels, (std::vector<std::string>{"[0, 1)", "[1, 2)", "[2, 4)", "[4, 8)", "[8, 16)",

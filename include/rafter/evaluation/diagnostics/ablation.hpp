@@ -24,8 +24,8 @@
 #include "rafter/evaluation/text.hpp"
 #include "rafter/validation/fold.hpp"
 
-/// What a feature, or a group of features, is good for: the error without it, after a fit without it. Nothing is compiled
-/// per feature: columns are left out of what the solver is given.
+/// What a feature, or a group of features, is good for: the error without it, after a fit without it. Nothing is
+/// compiled per feature: columns are left out of what the solver is given.
 namespace rafter {
 
 /// Features that are dropped together.
@@ -246,9 +246,10 @@ struct ablation_options {
 };
 
 /// Fits and tests an estimator on the folds with each feature left out, and each group of features: trees without the
-/// columns, linear models without their rows and columns in the sums of products, which are made once for a fold. With
-/// nothing dropped it is the ordinary evaluation (linear: to rounding, for `fit_each` adds its sums in another order).
-/// Features of a group that the estimator does not have are passed over; a group of which it has none, or all, is refused.
+/// columns, linear models without their rows and columns in the sums of products, which are made once for a fold.
+/// With nothing dropped it is the ordinary evaluation (linear: to rounding, for `fit_each` adds its sums in another
+/// order). Features of a group that the estimator does not have are passed over; a group of which it has none, or
+/// all, is refused.
 /// @throws evaluation_error naming the fold that cannot be fitted even with nothing dropped
 template <ablatable_estimator Estimator, dataset_schema Schema>
 RAFTER_COLD ablation_result ablation(const dataset<Schema>& data, const std::vector<fold>& folds,

@@ -157,16 +157,16 @@ RAFTER_COLD inline report_section breakdown_section(const evaluation_report& rep
   };
   text_table worst({"<predictor", "MAPE %", "<worst cell", "rows", "its MAPE %", "signed %", "> 50 % off"});
   std::vector<error_breakdown> made_of;
-  std::size_t undefined = 0;
+  std::size_t without_error = 0;
   for (const predictor_result* one : order) {
     made_of.push_back(breakdown_of(one->predictor, tested_errors_of(*one), classes));
     const error_breakdown& each = made_of.back();
-    undefined = std::max(undefined, each.undefined);
+    without_error = std::max(without_error, each.undefined);
     const error_cell* cell = each.worst();
     if (cell == nullptr) continue;
     worst.add({each.predictor,
                {percent(each.all.mape), 100.0 * each.all.mape},
-               cell->axis + " " + cell->label,
+               clipped(cell->axis + " " + cell->label, 30),
                {grouped(cell->rows), static_cast<double>(cell->rows)},
                {percent(cell->mape), 100.0 * cell->mape},
                {signed_percent(cell->mean_signed_percentage_error), 100.0 * cell->mean_signed_percentage_error},
@@ -194,19 +194,24 @@ RAFTER_COLD inline report_section breakdown_section(const evaluation_report& rep
       std::stable_sort(most.begin(), most.end(),
                        [](const error_cell* a, const error_cell* b) { return a->mape > b->mape; });
       most.resize(std::min(most.size(), lines));
-      text_table few(titles);
-      for (const error_cell* cell : most) few.add(cells_of(*cell));
+      text_table few({"<by", "<cell", "rows", "MAPE %", "signed %", "> 50 % off", "cancelled"});
+      for (const error_cell* cell : most) {
+        std::vector<table_cell> cells = cells_of(*cell);
+        cells[1].text = clipped(cells[1].text, 30);
+        cells.erase(cells.begin() + 5);  // p90 stands in the wide table
+        few.add(std::move(cells));
+      }
       made.blocks.push_back(
           captioned_table{fmt::format("{}: its {} worst cells", found->predictor, most.size()), std::move(few)});
     }
     made.blocks.push_back(captioned_table{found->predictor + ": all cells", std::move(full), true});
   }
   for (const std::string& why : classes.left_out) made.blocks.push_back(paragraph{"Not broken down by " + why + "."});
-  if (undefined > 0) {
+  if (without_error > 0) {
     made.blocks.push_back(
         paragraph{fmt::format("Up to {} tested rows of a predictor have no relative error (a time of 0, or what is "
                               "not a finite number) and are in no cell.",
-                              grouped(undefined))});
+                              grouped(without_error))});
   }
   return made;
 }

@@ -229,7 +229,7 @@ RAFTER_COLD inline report_section extreme_error_section(const evaluation_report&
                {percent(one.share()), 100.0 * one.share()},
                count(one.over),
                count(one.under),
-               first == nullptr ? "-" : first->axis + " " + first->label,
+               first == nullptr ? "-" : clipped(first->axis + " " + first->label, 30),
                first == nullptr ? table_cell("-") : table_cell(number(first->lift, 1), first->lift)});
   }
   made.blocks.push_back(captioned_table{"", std::move(table)});
