@@ -13,6 +13,7 @@
 #include "rafter/io.hpp"
 #include "rafter/metrics.hpp"
 #include "rafter/solver.hpp"
+#include "rafter/statistics.hpp"
 #include "rafter/step.hpp"
 #include "rafter/units.hpp"
 #include "rafter/validation.hpp"

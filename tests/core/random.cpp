@@ -56,4 +56,20 @@ TEST(Random, EachIntegerBelowIsDrawnEquallyOften) {
   for (const int times : count) EXPECT_NEAR(times, 10000, 400);  // 4.4 standard deviations
 }
 
+TEST(Random, EachIntegerBelowIsQuicklyDrawnEquallyOften) {
+  seeded_numbers random(3);
+  std::vector<int> count(6);
+  for (int i = 0; i < 60000; ++i) ++count.at(random.quick_below(6));
+  for (const int times : count) EXPECT_NEAR(times, 10000, 400);
+  EXPECT_EQ(random.quick_below(1), 0U);
+}
+
+// 3·2³⁰ is three quarters of 2³²: multiplied down without a rejection, one number in three would come twice as often.
+TEST(Random, AnIntegerQuicklyDrawnIsRejectedWhereItWouldComeMoreOften) {
+  seeded_numbers random(5);
+  std::vector<int> count(3);
+  for (int i = 0; i < 30000; ++i) ++count.at(random.quick_below(3U << 30) % 3);
+  for (const int times : count) EXPECT_NEAR(times, 10000, 360);
+}
+
 }  // namespace

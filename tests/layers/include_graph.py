@@ -18,6 +18,7 @@ ROWS = [  # from the bottom
     ["core"],
     ["units"],
     ["expression", "solver", "metrics"],
+    ["statistics"],
     ["hardware", "architecture", "step"],
     ["analytical"],
     ["feature"],
@@ -27,12 +28,12 @@ ROWS = [  # from the bottom
 ROW = {folder: number for number, row in enumerate(ROWS) for folder in row}
 
 # Narrower than the rows.
-ONLY_SEES = {"solver": {"core"}, "metrics": {"core"}}
+ONLY_SEES = {"solver": {"core"}, "metrics": {"core"}, "statistics": {"core", "metrics"}}
 NEVER_SEES = {"validation": {"feature"}, "io": {"feature"}}
 
 # library -> folders that may include it; opt-in neighbours are named one by one
 LIBRARIES = {
-    "boost": {"evaluation", "analytical", "estimator"},
+    "boost": {"evaluation", "analytical", "estimator", "statistics"},
     "xtensor": {"step", "evaluation", "io"},
     "Eigen": {"solver"},
     "fmt": {"io", "evaluation"},
@@ -168,9 +169,10 @@ def self_test():
     bad = [  # file, its text, what must be said
         ("core/b.hpp", '#include "rafter/units/u.hpp"', "core -> units: a row above"),
         ("metrics/m.hpp", '\n#include "rafter/solver/s.hpp"', "b/rafter/metrics/m.hpp:2: metrics -> solver: the same row"),
+        ("statistics/t.hpp", '#include "rafter/solver/s.hpp"', "statistics sees only core, metrics"),
         ("solver/t.hpp", '#include "rafter/units/u.hpp"', "solver sees only core"),
         ("io/j.hpp", '#include "rafter/feature/f.hpp"', "io never sees feature"),
-        ("io/k.hpp", "#include <boost/math/tools/roots.hpp>", "io includes boost: only analytical, estimator, evaluation may"),
+        ("io/k.hpp", "#include <boost/math/tools/roots.hpp>", "io includes boost: only analytical, estimator, evaluation, statistics may"),
         ("step/x.hpp", "#include <Eigen/Dense>", "step includes Eigen: only solver may"),
         ("core/x.hpp", "#include <xtl/xsequence.hpp>", "core includes xtensor"),
         ("solver/u.hpp", "#include <xtensor/xarray.hpp>", "solver includes xtensor"),
