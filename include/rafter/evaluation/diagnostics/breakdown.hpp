@@ -166,7 +166,7 @@ RAFTER_COLD inline report_section breakdown_section(const evaluation_report& rep
     if (cell == nullptr) continue;
     worst.add({each.predictor,
                {percent(each.all.mape), 100.0 * each.all.mape},
-               clipped(cell->axis + " " + cell->label, 30),
+               cell->axis + " " + cell->label,
                {grouped(cell->rows), static_cast<double>(cell->rows)},
                {percent(cell->mape), 100.0 * cell->mape},
                {signed_percent(cell->mean_signed_percentage_error), 100.0 * cell->mean_signed_percentage_error},
@@ -194,13 +194,8 @@ RAFTER_COLD inline report_section breakdown_section(const evaluation_report& rep
       std::stable_sort(most.begin(), most.end(),
                        [](const error_cell* a, const error_cell* b) { return a->mape > b->mape; });
       most.resize(std::min(most.size(), lines));
-      text_table few({"<by", "<cell", "rows", "MAPE %", "signed %", "> 50 % off", "cancelled"});
-      for (const error_cell* cell : most) {
-        std::vector<table_cell> cells = cells_of(*cell);
-        cells[1].text = clipped(cells[1].text, 30);
-        cells.erase(cells.begin() + 5);  // p90 stands in the wide table
-        few.add(std::move(cells));
-      }
+      text_table few(titles);
+      for (const error_cell* cell : most) few.add(cells_of(*cell));
       made.blocks.push_back(
           captioned_table{fmt::format("{}: its {} worst cells", found->predictor, most.size()), std::move(few)});
     }

@@ -296,7 +296,7 @@ RAFTER_COLD inline report_section overlap_section(const overlap_report& audit, s
     const double share = audit.share(kind), of_worst = worst == nullptr ? 0.0 : worst->share(kind);
     table.add({std::string(name_of(kind)),
                {percent(share), 100.0 * share},
-               worst == nullptr || of_worst == 0.0 ? "-" : clipped(worst->held_out, 24),
+               worst == nullptr || of_worst == 0.0 ? "-" : worst->held_out,
                {percent(of_worst), 100.0 * of_worst},
                std::string(name_of(audit.verdicts[at]))});
     std::string& to = audit.verdicts[at] == overlap_verdict::leak ? leaks : shared;
@@ -313,7 +313,7 @@ RAFTER_COLD inline report_section overlap_section(const overlap_report& audit, s
       paragraph{made.summary + (held_out.empty() ? " No label of any group axis is held out."
                                                  : " Labels held out of training: " + held_out + ".")});
   made.blocks.push_back(captioned_table{
-      "tested rows that training or tuning rows have something in common with (not known: the data does not tell)",
+      "tested rows that training or tuning rows have something in common with; not known: the data does not tell",
       std::move(table)});
   text_table folds({"<held out", "tested", "copied %", "duplicated %", "equal work %", "GEMM %", "prefill attn %",
                     "decode attn %", "experiment %", "neighbour %"});

@@ -104,16 +104,6 @@ RAFTER_COLD inline std::vector<const predictor_result*> selected(const evaluatio
   return order;
 }
 
-/// A label that fits a terminal's table; it stands in full in the wide ones.
-inline std::string clipped(const std::string& label, std::size_t most) {
-  std::size_t letters = 0, end = 0;  // not within a letter of several bytes
-  for (std::size_t i = 0; i < label.size(); ++i) {
-    const bool begins = (static_cast<unsigned char>(label[i]) & 0xC0U) != 0x80U;
-    if (begins && ++letters == most) end = i;
-  }
-  return letters <= most ? label : label.substr(0, end) + "\u2026";
-}
-
 inline const char* const no_predictions_kept =
     "Not made: no predictor's predictions were kept (evaluate_options::keep_predictions).";
 
