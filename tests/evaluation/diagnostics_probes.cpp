@@ -122,6 +122,22 @@ TEST(Probes, OfAggregatedStepsHoldThePoolAndSayWhatTheyCannotAsk) {
   EXPECT_NE(found.notes[0].find("more context was not asked for"), std::string::npos);
 }
 
+/// Lists of requests, and a queue that a new one leaves.
+struct with_queue : tiny::listed {
+  using columns = column_list<decode_tokens_t, queue_running_t, gpu_step_time_t>;
+};
+TEST(Probes, OfOneMoreRequestCountItAmongThoseThatRun) {
+  dataset_builder<with_queue> build("q.csv");
+  build.add_deployment(deployment_of(static_deployment<tiny::dense, tiny::memory_bound>{}));
+  build.begin_row(0).add(request::decoding(9)).set(queue_running, 7.0).set(gpu_step_time, 0.5).end_row();
+  const auto found = load_probes(build.finish(), row_set::all(1));
+  ASSERT_EQ(found.probes.size(), 3U);
+  for (const auto& one : found.probes) {
+    EXPECT_EQ(one.data.column<queue_running_t>()[0], one.name == "load: one more decode request" ? 8.0 : 7.0);
+  }
+  EXPECT_EQ(found.notes, std::vector<std::string>{"'load: 16 more tokens of a prompt' concerns no sampled step"});
+}
+
 /// Counts and KV lengths without lists: how their deviation would follow, nobody can say.
 struct with_deviation : tiny::aggregated {
   using columns = column_list<prefill_tokens_t, decode_tokens_t, prefill_requests_t, decode_requests_t,

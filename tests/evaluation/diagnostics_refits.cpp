@@ -91,6 +91,22 @@ TEST(Ablation, OfTreesIsTheEvaluationOfTheSmallerFeatureSetBitForBit) {
   EXPECT_EQ(tiny::first_block<captioned_table>(section)->table.rows().size(), 3U);
 }
 
+TEST(Ablation, DoesNotDependOnTheNumberOfThreads) {
+  const data_type data = tiny::noisy_steps(300, 5);
+  const auto folds = lomo{}.folds(data);
+  std::vector<std::size_t> told;
+  const ablation_result one = ablation<line>(data, folds);
+  const ablation_result two = ablation<line>(
+      data, folds, {},
+      {.progress = [&](std::string_view, std::size_t done, std::size_t) { told.push_back(done); }, .threads = 3});
+  EXPECT_EQ(told, (std::vector<std::size_t>{0, 1, 2, 3, 4}));
+  ASSERT_EQ(one.features.size(), two.features.size());
+  for (std::size_t i = 0; i < one.features.size(); ++i) {
+    EXPECT_EQ(one.features[i].dropped, two.features[i].dropped);
+    EXPECT_EQ(one.features[i].mapes, two.features[i].mapes);
+  }
+}
+
 TEST(LearningCurve, GrowsByNestedPartsAndEndsAtTheEvaluation) {
   const data_type data = tiny::noisy_steps(400, 7);
   const auto folds = lomo{}.folds(data);

@@ -128,10 +128,22 @@ TEST(ErrorOverTimeSection, SaysWhenTheDataHasNoOrder) {
   evaluation_report report;
   report.results.push_back(of_errors(view, std::vector<double>(30, 0.1)));
   EXPECT_NE(tiny::first_block<captioned_table>(error_over_time_section(report, view)), nullptr);
+  EXPECT_NE(error_over_time_section(report, view).summary.find("cancel over a request"), std::string::npos)
+      << "equal errors, in whatever order: a bias";
   view.step_ids.clear();
   const report_section section = error_over_time_section(report, view);
   ASSERT_EQ(section.blocks.size(), 1U);
   EXPECT_NE(section.summary.find("no order"), std::string::npos);
+}
+
+TEST(ErrorOverTimeSection, SaysThatErrorsComeInRuns) {
+  const step_view view = ordered(400);
+  std::vector<double> error;
+  for (std::size_t row = 0; row < 400; ++row) error.push_back(row / 20 % 2 == 0 ? 0.2 : -0.2);
+  evaluation_report report;
+  report.results.push_back(of_errors(view, error));
+  const report_section section = error_over_time_section(report, view);
+  EXPECT_NE(section.summary.find("come in runs: the sum of 10 steps"), std::string::npos) << section.summary;
 }
 
 TEST(Overlap, CountsEachKindAsComparingAllPairsDoes) {

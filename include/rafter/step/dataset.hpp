@@ -195,7 +195,7 @@ template <dataset_schema Schema> class dataset {
     }
     return showing(std::move(other));
   }
-  /// The same rows with other requests: `map(row, list)` may change each row's list. What the lists define is computed
+  /// The same rows with other requests: `map(row, list)` may change each list. What the lists define is computed
   /// anew; other columns, labels and targets stay as they are.
   /// @throws dataset_error naming the row whose list cannot be a step's
   template <class Map> dataset with_requests(Map map) const {

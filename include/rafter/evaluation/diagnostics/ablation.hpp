@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <span>
 #include <string>
@@ -19,10 +20,11 @@
 #include "rafter/estimator/trees.hpp"
 #include "rafter/evaluation/diagnostics/ablation_result.hpp"
 #include "rafter/evaluation/evaluate.hpp"
+#include "rafter/metrics/percentage_error.hpp"
 #include "rafter/validation/fold.hpp"
 
-/// What a feature, or a group of features, is good for: the error without it, after a fit without it. Nothing is compiled
-/// per feature: columns are left out of what the solver is given.
+/// What a feature, or a group of features, is good for: the error without it, after a fit without it. Nothing is
+/// compiled per feature: columns are left out of what the solver is given.
 namespace rafter {
 
 /// Features that are dropped together.
@@ -222,13 +224,15 @@ concept ablatable_estimator = requires(const E* one) {
 
 struct ablation_options {
   bool each_feature = true;  ///< not only the groups
-  progress_callback progress;
+  progress_callback progress = {};
+  std::size_t threads = 1;  ///< that fit folds; 0: all of the machine. Results do not depend on it
 };
 
 /// Fits and tests an estimator on the folds with each feature left out, and each group of features: trees without the
-/// columns, linear models without their rows and columns in the sums of products, which are made once for a fold. With
-/// nothing dropped it is the ordinary evaluation (linear: to rounding, for `fit_each` adds its sums in another order).
-/// Features of a group that the estimator does not have are passed over; a group of which it has none, or all, is refused.
+/// columns, linear models without their rows and columns in the sums of products, which are made once for a fold.
+/// With nothing dropped it is the ordinary evaluation (linear: to rounding, for `fit_each` adds its sums in another
+/// order). Features of a group that the estimator does not have are passed over; a group of which it has none, or
+/// all, is refused.
 /// @throws evaluation_error naming the fold that cannot be fitted even with nothing dropped
 template <ablatable_estimator Estimator, dataset_schema Schema>
 RAFTER_COLD ablation_result ablation(const dataset<Schema>& data, const std::vector<fold>& folds,
@@ -272,36 +276,52 @@ RAFTER_COLD ablation_result ablation(const dataset<Schema>& data, const std::vec
     one.kept.erase(one.kept.begin() + static_cast<std::ptrdiff_t>(k));
     tasks.push_back(std::move(one));
   }
-  std::vector<double> predicted;
-  std::size_t done = 0;
-  for (const fold& part : folds) {
-    made.folds.push_back(part.held_out);
-    const auto fail = [&](const error& why) {
-      throw evaluation_error("predictor '" + made.predictor + "', fold '" + part.held_out +
-                             "': cannot be fitted: " + why.what());
-    };
+  const std::string stage = made.predictor + " without features";
+  struct outcome {
+    std::vector<double> mapes;  // of each task; NaN where it was refused
+    std::vector<std::string> refused;
+    std::exception_ptr failed;
+  };
+  std::vector<outcome> of_folds(folds.size());
+  const auto one_fold = [&](std::size_t f) {
+    const fold& part = folds[f];
+    outcome& of = of_folds[f];
+    of.mapes.assign(tasks.size(), std::numeric_limits<double>::quiet_NaN());
+    of.refused.resize(tasks.size());
     try {
+      std::vector<double> actual, predicted(part.test.size());
+      part.test.for_each([&](std::size_t row) { actual.push_back(data.target()[row]); });
       const detail::fits_without<form, Schema> fits(data, part.train);
-      for (task& one : tasks) {
-        if (options.progress)
-          options.progress(made.predictor + " without features", done, folds.size() * tasks.size());
-        ++done;
-        if (!one.to->refused.empty()) continue;
+      for (std::size_t t = 0; t < tasks.size(); ++t) {
         try {
-          predicted.resize(part.test.size());
-          fits.fit(one.kept).predict(data, part.test, std::span<double>(predicted));
-          one.to->mapes.push_back(detail::errors_on(data.target(), part.test, predicted).mape);
+          fits.fit(tasks[t].kept).predict(data, part.test, std::span<double>(predicted));
+          of.mapes[t] = mape::evaluate(actual, predicted);
         } catch (const fit_error& why) {
-          if (one.to == &made.baseline) throw;
-          one.to->refused = "fold '" + part.held_out + "': " + why.what();
-          one.to->mapes.clear();
+          if (t == 0) throw;
+          of.refused[t] = "fold '" + part.held_out + "': " + why.what();
         }
       }
     } catch (const fit_error& why) {
-      fail(why);
+      of.failed = std::make_exception_ptr(evaluation_error("predictor '" + made.predictor + "', fold '" +
+                                                           part.held_out + "': cannot be fitted: " + why.what()));
+    }
+  };
+  if (options.progress) options.progress(stage, 0, folds.size());
+  detail::for_each_fold(folds.size(), options.threads, one_fold, [&](std::size_t f) {
+    if (of_folds[f].failed != nullptr) std::rethrow_exception(of_folds[f].failed);
+    if (options.progress) options.progress(stage, f + 1, folds.size());
+  });
+  for (std::size_t f = 0; f < folds.size(); ++f) {
+    made.folds.push_back(folds[f].held_out);
+    for (std::size_t t = 0; t < tasks.size(); ++t) {
+      ablated_features& to = *tasks[t].to;
+      if (to.refused.empty()) to.refused = of_folds[f].refused[t];
+      to.mapes.push_back(of_folds[f].mapes[t]);
     }
   }
-  if (options.progress) options.progress(made.predictor + " without features", done, done);
+  for (const task& one : tasks) {
+    if (!one.to->refused.empty()) one.to->mapes.clear();  // a mean over fewer folds is another mean
+  }
   detail::finish_ablation(made);
   return made;
 }

@@ -157,11 +157,11 @@ RAFTER_COLD inline report_section breakdown_section(const evaluation_report& rep
   };
   text_table worst({"<predictor", "MAPE %", "<worst cell", "rows", "its MAPE %", "signed %", "> 50 % off"});
   std::vector<error_breakdown> made_of;
-  std::size_t undefined = 0;
+  std::size_t without_error = 0;
   for (const predictor_result* one : order) {
     made_of.push_back(breakdown_of(one->predictor, tested_errors_of(*one), classes));
     const error_breakdown& each = made_of.back();
-    undefined = std::max(undefined, each.undefined);
+    without_error = std::max(without_error, each.undefined);
     const error_cell* cell = each.worst();
     if (cell == nullptr) continue;
     worst.add({each.predictor,
@@ -202,11 +202,11 @@ RAFTER_COLD inline report_section breakdown_section(const evaluation_report& rep
     made.blocks.push_back(captioned_table{found->predictor + ": all cells", std::move(full), true});
   }
   for (const std::string& why : classes.left_out) made.blocks.push_back(paragraph{"Not broken down by " + why + "."});
-  if (undefined > 0) {
+  if (without_error > 0) {
     made.blocks.push_back(
         paragraph{fmt::format("Up to {} tested rows of a predictor have no relative error (a time of 0, or what is "
                               "not a finite number) and are in no cell.",
-                              grouped(undefined))});
+                              grouped(without_error))});
   }
   return made;
 }

@@ -401,16 +401,23 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
   };
   if (few.empty()) return made;
   const error_over_time_report& first = of(few.front());
-  const summed_error* longest = nullptr;
+  const summed_error *longest = nullptr, *furthest = nullptr;  // from what independent errors would give
   for (const summed_error& one : first.sums) {
-    if (one.steps > 1 && one.windows > 0) longest = &one;
+    if (one.steps <= 1 || one.windows == 0) continue;
+    longest = &one;
+    if (furthest == nullptr || one.error * furthest->shuffled > furthest->error * one.shuffled) furthest = &one;
   }
   if (longest != nullptr) {
-    made.summary = fmt::format(
-        "Over {} steps {} is off by {} % ({} % a step; independent errors would give {} %): its errors {}.",
-        longest->steps, first.predictor, percent(longest->error), percent(first.sums.front().error),
-        percent(longest->shuffled),
-        longest->error > 1.5 * longest->shuffled ? "come in runs and compound" : "largely cancel to its bias");
+    made.summary =
+        furthest->error > 1.5 * furthest->shuffled
+            ? fmt::format(
+                  "Errors of {} come in runs: the sum of {} steps is off by {} %, where the same errors in a "
+                  "random order give {} %; of {} steps by {} %.",
+                  first.predictor, furthest->steps, percent(furthest->error), percent(furthest->shuffled),
+                  longest->steps, percent(longest->error))
+            : fmt::format(
+                  "Errors of {} cancel over a request: the sum of {} steps is off by {} %, a single step by {} %.",
+                  first.predictor, longest->steps, percent(longest->error), percent(first.sums.front().error));
   }
   plot picture;
   picture.id = "error-autocorrelation";

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "rafter/evaluation/diagnostics/tested_errors.hpp"
 #include "rafter/evaluation/section.hpp"
 #include "rafter/evaluation/text.hpp"
+#include "rafter/statistics/multiple_comparisons.hpp"
 
 namespace rafter {
 
@@ -96,19 +96,6 @@ RAFTER_COLD inline double hypergeometric_at_least(std::size_t k, std::size_t all
   }
 }
 
-/// Holm's step-down correction of the p of all traits.
-inline void adjust_by_holm(std::vector<extreme_trait>& traits) {
-  std::vector<std::size_t> order(traits.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return traits[a].p < traits[b].p; });
-  double largest = 0.0;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    largest = std::max(largest, static_cast<double>(order.size() - i) * traits[order[i]].p);
-    traits[order[i]].adjusted = std::min(largest, 1.0);
-  }
-}
-
 }  // namespace detail
 
 struct extreme_error_options {
@@ -159,7 +146,10 @@ RAFTER_COLD inline extreme_error_report extreme_errors(const predictor_result& r
       one.p = detail::hypergeometric_at_least(among[c], errors.size(), extreme.size(), all[c], log_factorial);
     }
   }
-  detail::adjust_by_holm(tested);
+  std::vector<double> p;
+  for (const extreme_trait& one : tested) p.push_back(one.p);
+  const std::vector<double> adjusted = holm(p);
+  for (std::size_t i = 0; i < tested.size(); ++i) tested[i].adjusted = adjusted[i];
   for (extreme_trait& one : tested) {
     if (one.lift >= options.least_lift && one.adjusted <= options.significance) made.traits.push_back(std::move(one));
   }

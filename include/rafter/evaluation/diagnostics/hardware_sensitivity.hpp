@@ -157,7 +157,7 @@ RAFTER_COLD inline report_section hardware_sensitivity_section(
   };
   text_table table({"<predictor", "<figure", "steps", "elasticity", "range", "|change| %", "MAPE %", "MAPE change"});
   std::vector<std::string> left_out;
-  std::size_t undefined = 0;
+  std::size_t without_error = 0;
   const sensitivity* largest = nullptr;
   std::string by;
   std::vector<sensitivity_report> all;
@@ -165,7 +165,7 @@ RAFTER_COLD inline report_section hardware_sensitivity_section(
     all.push_back(hardware_sensitivity(*result));
   for (const sensitivity_report& of : all) {
     for (const sensitivity& one : of.figures) {
-      undefined += one.undefined;
+      without_error += one.undefined;
       if (!one.refused.empty()) {
         left_out.push_back(of.predictor + ", " + one.figure + ": " + one.refused);
         continue;
@@ -190,14 +190,17 @@ RAFTER_COLD inline report_section hardware_sensitivity_section(
                   "the larger change of the MAPE, in points."});
     made.blocks.push_back(captioned_table{"", std::move(table)});
     made.summary =
-        fmt::format("A tenth of {} more or less moves the error of {} by {} points, the most of all predictors.",
-                    largest->figure, by, signed_percent(largest->mape_change()));
+        std::fabs(largest->mape_change()) < 5e-5
+            ? "No predictor's error depends on the hardware figures: they were fitted to one device."
+            : fmt::format(
+                  "A tenth of {} more or less moves the error of {} by {} points, the most of all predictors.",
+                  largest->figure, by, signed_percent(largest->mape_change()));
   }
   text_table of_parameters(
       {"<predictor", "<parameter", "steps", "elasticity", "range", "|change| %", "MAPE %", "MAPE change"});
   for (const sensitivity_report& of : parameters) {
     for (const sensitivity& one : of.figures) {
-      undefined += one.undefined;
+      without_error += one.undefined;
       of_parameters.add(cells(of.predictor, one));
     }
   }
@@ -207,9 +210,9 @@ RAFTER_COLD inline report_section hardware_sensitivity_section(
         "either is the same to the work that it bounds."});
     made.blocks.push_back(captioned_table{"fitted parameters a tenth more and less", std::move(of_parameters), true});
   }
-  if (undefined > 0) {
+  if (without_error > 0) {
     made.blocks.push_back(paragraph{
-        fmt::format("{} predictions are not finite and positive, and are not counted.", grouped(undefined))});
+        fmt::format("{} predictions are not finite and positive, and are not counted.", grouped(without_error))});
   }
   if (!left_out.empty()) made.blocks.push_back(bullet_list{std::move(left_out)});
   return made;

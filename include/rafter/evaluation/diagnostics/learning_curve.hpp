@@ -47,7 +47,8 @@ struct learning_curve_result {
 
 namespace detail {
 
-/// Training parts of one fold, one for each fraction: nested, so that a curve falls by what is added, not by other luck.
+/// Training parts of one fold, one for each fraction: nested, so that a curve falls by what is added, not by other
+/// luck.
 RAFTER_COLD inline std::vector<row_set> nested_parts(const row_set& train, const group_column* labels,
                                                      const std::vector<double>& fractions, std::uint64_t seed,
                                                      std::vector<std::size_t>& groups) {
@@ -93,9 +94,9 @@ RAFTER_COLD inline std::vector<row_set> nested_parts(const row_set& train, const
 
 }  // namespace detail
 
-/// How much training data an estimator needs: its error on each fold's test rows when it is trained on growing, nested
-/// parts of the fold's training rows. At the fraction 1 it is the ordinary evaluation. A part that cannot be fitted is
-/// counted, not dropped unseen.
+/// How much training data an estimator needs: its error on each fold's test rows when it is trained on growing,
+/// nested parts of the fold's training rows. At the fraction 1 it is the ordinary evaluation. A part that cannot be
+/// fitted is counted, not dropped unseen.
 /// @throws evaluation_error when the data has no labels of the axis
 template <class Estimator, dataset_schema Schema>
 RAFTER_COLD learning_curve_result learning_curve(const dataset<Schema>& data, const std::vector<fold>& folds,

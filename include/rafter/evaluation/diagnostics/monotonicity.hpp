@@ -42,8 +42,8 @@ struct probe_falls {
   double share() const { return pairs == 0 ? 0.0 : static_cast<double>(falls) / static_cast<double>(pairs); }
 };
 
-/// Of each load probe of a result, over all folds. Pairs in which one of the predictions is not finite count as falls of
-/// no size.
+/// Of each load probe of a result, over all folds. Pairs in which one of the predictions is not finite count as falls
+/// of no size.
 RAFTER_COLD inline std::vector<probe_falls> falls_of_probes(const predictor_result& result,
                                                             std::string_view prefix = load_probe_prefix) {
   std::vector<probe_falls> made;
@@ -103,8 +103,8 @@ struct dominance_options {
   std::uint64_t seed = 1;
 };
 
-/// Seeded pairs of tested rows of each fold, whose predictions thus come from one fit; folds in turn get as many draws
-/// as they have rows of the total. @returns pairs of each fold
+/// Seeded pairs of tested rows of each fold, whose predictions thus come from one fit; folds in turn get as many
+/// draws as they have rows of the total. @returns pairs of each fold
 RAFTER_COLD inline std::vector<std::vector<dominance_pair>> dominance_pairs(const predictor_result& result,
                                                                             const step_view& view,
                                                                             const dominance_options& options = {}) {
@@ -133,7 +133,7 @@ RAFTER_COLD inline std::vector<std::vector<dominance_pair>> dominance_pairs(cons
     }
     const double part = static_cast<double>(rows.size()) / static_cast<double>(total);
     const auto draws = static_cast<std::size_t>(part * static_cast<double>(options.draws));
-    const auto most = static_cast<std::size_t>(part * static_cast<double>(options.pairs)) + 1;
+    const auto most = static_cast<std::size_t>(part * static_cast<double>(options.pairs));
     for (std::size_t draw = 0; draw < draws && made[f].size() < most; ++draw) {
       const std::size_t i = random.below(rows.size());
       const std::size_t j = span[i].first + random.below(span[i].second - span[i].first);

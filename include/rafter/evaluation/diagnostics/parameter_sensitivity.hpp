@@ -22,8 +22,9 @@ concept has_adjustable_parameters = requires(const P& fitted, nonlinear_solution
   P(fitted.layout(), std::move(solution), fitted.identifiability(), std::size_t{}, std::vector<std::string>{});
 };
 
-/// What each fitted parameter does to predictions of a sample of the tested rows, when it is a tenth more and less. Bounds
-/// are not looked at: this is a diagnosis, not a fit. Parameters of all folds that have the same name count together.
+/// What each fitted parameter does to predictions of a sample of the tested rows, when it is a tenth more and less.
+/// Bounds are not looked at: this is a diagnosis, not a fit. Parameters of all folds that have the same name count
+/// together.
 /// @param outcome  of evaluate_on_folds on the same folds
 template <has_adjustable_parameters Predictor, dataset_schema Schema>
 RAFTER_COLD sensitivity_report parameter_sensitivity(const dataset<Schema>& data, const std::vector<fold>& folds,

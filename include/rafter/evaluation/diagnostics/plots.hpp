@@ -81,8 +81,8 @@ inline std::string predictors_shown(std::size_t shown, const evaluation_report& 
 }  // namespace detail
 
 /// Predicted against measured time of the tested rows, a plot for each shown predictor. The tenth of the points with
-/// the largest |log(predicted / measured)|, and the shortest and longest step, are always among them. Predictions that
-/// are not positive have no place on the axes and are counted.
+/// the largest |log(predicted / measured)|, and the shortest and longest step, are always among them. Predictions
+/// that are not positive have no place on the axes and are counted.
 RAFTER_COLD inline report_section predicted_against_measured_section(const evaluation_report& report,
                                                                      const plot_options& options = {}) {
   using namespace detail;
@@ -132,7 +132,8 @@ RAFTER_COLD inline report_section predicted_against_measured_section(const evalu
   return made;
 }
 
-/// Share of the tested rows whose |error| is at most x, a line for each shown predictor, at 100 shares and the largest.
+/// Share of the tested rows whose |error| is at most x, a line for each shown predictor, at 100 shares and the
+/// largest.
 RAFTER_COLD inline report_section error_distribution_section(const evaluation_report& report,
                                                              const plot_options& options = {}) {
   using namespace detail;
@@ -165,8 +166,8 @@ RAFTER_COLD inline report_section error_distribution_section(const evaluation_re
   return made;
 }
 
-/// Steps on the roofline of their device: arithmetic intensity against achieved FLOP/s, both of one rank, with the roofs
-/// of the deployments' devices. Needs no predictor.
+/// Steps on the roofline of their device: arithmetic intensity against achieved FLOP/s, both of one rank, with the
+/// roofs of the deployments' devices. Needs no predictor.
 RAFTER_COLD inline report_section roofline_section(const step_view& view, const plot_options& options = {}) {
   using namespace detail;
   report_section made{"roofline", "Steps on the roofline", "", {}};
@@ -412,8 +413,8 @@ RAFTER_COLD inline error_by_size errors_by_size(const tested_errors& errors, con
   return detail::errors_in_bins(errors, values, detail::equal_bins(values, bins));
 }
 
-/// Residuals against KV length and batch size: for each shown predictor the median of the signed error and the 10th and
-/// 90th percentile in bins of about equal numbers of steps.
+/// Residuals against KV length and batch size: for each shown predictor the median of the signed error and the 10th
+/// and 90th percentile in bins of about equal numbers of steps.
 RAFTER_COLD inline report_section residual_section(const evaluation_report& report, const step_view& view,
                                                    const plot_options& options = {}) {
   using namespace detail;
@@ -462,8 +463,8 @@ RAFTER_COLD inline report_section residual_section(const evaluation_report& repo
   return made;
 }
 
-/// Number of identifiable parameters against mean MAPE, one point a predictor, and the predictors that no other one beats
-/// with as few parameters.
+/// Number of identifiable parameters against mean MAPE, one point a predictor, and the predictors that no other one
+/// beats with as few parameters.
 RAFTER_COLD inline report_section accuracy_against_parameters_section(const evaluation_report& report) {
   using namespace detail;
   report_section made{"accuracy-against-parameters", "Accuracy against parameters", "", {}};

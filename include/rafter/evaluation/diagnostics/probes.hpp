@@ -16,8 +16,8 @@
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/step/dataset.hpp"
 
-/// Datasets of changed steps for `evaluate_on_folds`: more to do, another device. What predictors say of them is kept in
-/// the report; `monotonicity_section` and `hardware_sensitivity_section` look at it.
+/// Datasets of changed steps for `evaluate_on_folds`: more to do, another device. What predictors say of them is kept
+/// in the report; `monotonicity_section` and `hardware_sensitivity_section` look at it.
 namespace rafter {
 
 struct probe_options {
@@ -82,7 +82,8 @@ template <class Leaf, class Schema> std::vector<double> more_of(const dataset<Sc
   return made;
 }
 
-/// The columns of aggregated schemas that a probe changes, or may leave alone because the pool's state is one of its own.
+/// The columns of aggregated schemas that a probe changes, or may leave alone because the pool's state is one of its
+/// own.
 constexpr bool aggregated_probe_knows(std::string_view column) {
   constexpr std::array<std::string_view, 11> known{
       "prefill_tokens", "decode_tokens",  "prefill_requests", "decode_requests",     "queue_running", "queue_waiting",
@@ -95,9 +96,9 @@ constexpr bool aggregated_probe_knows(std::string_view column) {
 
 }  // namespace detail
 
-/// Steps with more to do: 16 more tokens of a prompt, a context 16 tokens and a quarter longer, one more decode request
-/// (of the mean length of the others). With lists of requests every column that they define follows; without, only
-/// where the schema has the counts and no column that would follow in a way it does not say.
+/// Steps with more to do: 16 more tokens of a prompt, a context 16 tokens and a quarter longer, one more decode
+/// request (of the mean length of the others). With lists of requests every column that they define follows; without,
+/// only where the schema has the counts and no column that would follow in a way it does not say.
 /// @param rows  of which some are sampled, e.g. all that some fold tests
 template <dataset_schema Schema>
 RAFTER_COLD probe_set<Schema> load_probes(const dataset<Schema>& data, const row_set& rows,

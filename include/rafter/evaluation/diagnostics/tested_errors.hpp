@@ -18,8 +18,8 @@
 /// What diagnoses of errors start from: the errors of a predictor over all folds, and classes of rows.
 namespace rafter {
 
-/// What of a predictor was tested: a value for each tested row, fold after fold. A row that several folds test is there
-/// several times.
+/// What of a predictor was tested: a value for each tested row, fold after fold. A row that several folds test is
+/// there several times.
 struct tested_errors {
   std::vector<std::size_t> rows;     ///< of the dataset
   std::vector<std::uint32_t> folds;  ///< index into predictor_result::folds
@@ -129,8 +129,8 @@ struct row_classes {
   std::vector<std::uint32_t> codes;  ///< one a row of the dataset: index into `labels`, or `no_class`
 };
 
-/// A bin between powers of two of a count or length: [2^(k-1), 2^k) is k (62 and more: one bin); below 1 is 0. What is negative
-/// or not finite has none.
+/// A bin between powers of two of a count or length: [2^(k-1), 2^k) is k (62 and more: one bin); below 1 is 0. What
+/// is negative or not finite has none.
 RAFTER_COLD inline row_classes power_of_two_bins(std::string axis, const std::vector<double>& values) {
   row_classes made;
   made.axis = std::move(axis);
@@ -165,9 +165,9 @@ struct class_axes {
   std::vector<std::string> left_out;  ///< what there is not, and why: a sentence each
 };
 
-/// Phase; bins of batch size, KV length (mean over the decode requests, else the longest) and scheduled tokens; and each
-/// group axis of 2 to `most_labels` labels. Labels of measurements name single rows rather than kinds of steps, and are
-/// left to the overlap audit.
+/// Phase; bins of batch size, KV length (mean over the decode requests, else the longest) and scheduled tokens; and
+/// each group axis of 2 to `most_labels` labels. Labels of measurements name single rows rather than kinds of steps,
+/// and are left to the overlap audit.
 RAFTER_COLD inline class_axes classes_of(const step_view& view, std::size_t most_labels = 64) {
   class_axes made;
   if (view.phases.empty()) {
