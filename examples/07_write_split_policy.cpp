@@ -13,11 +13,10 @@ struct leave_one_family_out {
   static constexpr std::optional<group> fits_one_per{};  // a fold spans many models
   static constexpr bool is_random = false;
   std::vector<fold> folds(const splittable auto& data) const {
-    const group_column& models = data.groups(group::model);
     std::vector<fold> made;
     for (const std::string family : {"codellama", "llama", "mixtral"}) {
-      const row_set test =
-          row_set::where(data.size(), [&](auto row) { return models.name(row).starts_with(family); });
+      const auto in_it = [&](auto row) { return data.groups(group::model).name(row).starts_with(family); };
+      const row_set test = row_set::where(data.size(), in_it);
       made.push_back({family, test.complement(data.size()), {}, test});
     }
     return made;

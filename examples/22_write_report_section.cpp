@@ -18,7 +18,8 @@ int main() {
     for (const fold_result& fold : one.folds) {
       const auto& [rows, actual, predicted] = fold.predictions;
       const auto at = std::max_element(actual.begin(), actual.end()) - actual.begin();
-      const double measured = std::round(1e6 * actual[at]), expected = std::round(1e6 * predicted[at]);
+      const double measured = std::round(1e6 * actual.begin()[at]),
+                   expected = std::round(1e6 * predicted.begin()[at]);
       table.add({one.predictor, fold.held_out, fmt::format("{}", measured), fmt::format("{}", expected)});
       picture.series.back().x.push_back(measured);
       picture.series.back().y.push_back(expected);
