@@ -18,11 +18,10 @@ int main() {
     for (const fold_result& fold : one.folds) {
       const auto& [rows, actual, predicted] = fold.predictions;
       const auto at = std::max_element(actual.begin(), actual.end()) - actual.begin();
-      const double measured = std::round(1e6 * actual.begin()[at]),
-                   expected = std::round(1e6 * predicted.begin()[at]);
-      table.add({one.predictor, fold.held_out, fmt::format("{}", measured), fmt::format("{}", expected)});
-      picture.series.back().x.push_back(measured);
-      picture.series.back().y.push_back(expected);
+      const double took = std::round(1e6 * actual.begin()[at]), said = std::round(1e6 * predicted.begin()[at]);
+      table.add({one.predictor, fold.held_out, fmt::format("{}", took), fmt::format("{}", said)});
+      picture.series.back().x.push_back(took);
+      picture.series.back().y.push_back(said);
     }
   }
   report.sections.push_back({"longest", "Longest steps", "", {captioned_table{"", table}, picture}});
