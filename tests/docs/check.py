@@ -11,7 +11,9 @@ In README.md, CONTRIBUTING.md and docs/**/*.md:
                              the built examples; where $RAFTER_DATA is an argument, only with that data;
   every relative link leads to a file, and its #anchor to a heading of that file;
   no line names a folder of somebody's machine.
---update first writes the text of the files into the blocks marked with `file`.
+--update first writes the text of the files into the blocks marked with `file` and, with --programs, what programs print now
+into the blocks marked with `output of`: of each run of lines what stands between its first and its last line, which are
+found by their first words. Look at the difference before you commit it.
 
 Each header of include/rafter/<folder>/ is named, `header.hpp` or `catalog/header.hpp`, in docs/<folder>/README.md, and
 those pages name no header that is not there.
@@ -81,6 +83,48 @@ def occurs(block, printed):
     return True
 
 
+def run_of(root, programs, command):
+    """-> what a program prints, or why it is not run: (text, None) or (None, reason)"""
+    program, *arguments = command.split()
+    if not (programs / program).exists():
+        return None, f"there is no program '{program}'"
+    if "$RAFTER_DATA" in command:
+        data = pathlib.Path(os.environ.get("RAFTER_DATA") or root / "../shared/data")
+        if not data.is_dir():
+            return None, ""
+        arguments = [argument.replace("$RAFTER_DATA", str(data)) for argument in arguments]
+    ran = subprocess.run([programs / program] + arguments, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True)
+    return ran.stdout, None
+
+
+def refreshed(block, printed):
+    """-> the block with its runs of lines as they are printed now, or None where one is not found"""
+    if occurs(block, printed):
+        return block
+    lines, at, made = printed.split("\n"), 0, []
+    def place(line, start):
+        for words in (4, 3, 2, 1):
+            key = line.split()[:words]
+            for number in range(start, len(lines)):
+                if key and lines[number].split()[:words] == key:
+                    return number
+        return None
+    for piece in re.split(r"(?:^|\n)\.\.\.(?:\n|$)", block):
+        piece = [line for line in piece.split("\n") if line.strip()]
+        if piece:
+            first = place(piece[0], at)
+            last = None if first is None else place(piece[-1], first + (len(piece) > 1))
+            if last is None:
+                return None
+            made.append("\n".join(lines[first:last + 1]))
+            at = last + 1
+        else:
+            made.append("")
+    text = "\n...\n".join(made)
+    return text.strip("\n") + "\n" if made[0] or made[-1] else text
+
+
 def check_page(root, page, programs, wrong, skipped):
     text = page.read_text(encoding="utf-8")
     lines = text.split("\n")
@@ -101,20 +145,12 @@ def check_page(root, page, programs, wrong, skipped):
         elif kind == "output of":
             if programs is None:
                 continue
-            program, *arguments = name.split()
-            if not (programs / program).exists():
-                wrong.append(f"{place}: there is no program '{program}'")
+            printed, reason = run_of(root, programs, name)
+            if printed is None:
+                (wrong if reason else skipped).append(f"{place}: {reason or 'not run without $RAFTER_DATA: ' + name}")
                 continue
-            if "$RAFTER_DATA" in name:
-                data = pathlib.Path(os.environ.get("RAFTER_DATA") or root / "../shared/data")
-                if not data.is_dir():
-                    skipped.append(f"{place}: not run without $RAFTER_DATA: {name}")
-                    continue
-                arguments = [argument.replace("$RAFTER_DATA", str(data)) for argument in arguments]
-            ran = subprocess.run([programs / program] + arguments, cwd=root, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, text=True)
-            if not occurs(block, ran.stdout):
-                wrong.append(f"{place}: not what {name} prints, which is:\n{ran.stdout}")
+            if not occurs(block, printed):
+                wrong.append(f"{place}: not what {name} prints, which is:\n{printed}")
         else:
             file = root / name
             if not file.is_file():
@@ -159,12 +195,19 @@ def pages_of(root):
     return pages + sorted((root / "docs").rglob("*.md"))
 
 
-def update(root):
-    """Writes the text of each file into the block that is marked with it."""
+def update(root, programs):
+    """Writes the text of each file, and what each program prints, into the block that is marked with it."""
     for page in pages_of(root):
         lines = page.read_text(encoding="utf-8").split("\n")
         for at in range(len(lines) - 1, -1, -1):
             mark = MARK.match(lines[at])
+            if mark and mark.group(1) == "output of" and programs and (block := block_after(lines, at + 1)):
+                printed, _ = run_of(root, programs, mark.group(2))
+                text = refreshed(block, printed) if printed is not None else None
+                if text is not None:
+                    lines[at + 2:lines.index("```", at + 2)] = text.removesuffix("\n").split("\n")
+                elif printed is not None:
+                    print(f"{page.relative_to(root).as_posix()}:{at + 1}: to be updated by hand")
             if not mark or mark.group(1) != "file" or block_after(lines, at + 1) is None:
                 continue
             if not (root / mark.group(2)).is_file():
@@ -220,6 +263,11 @@ def self_test():
             wrong, _, _ = check(root, root / "bin")
             if (expected is None) != (not wrong) or (expected and expected not in "\n".join(wrong)):
                 sys.exit(f"self-test: {name}: expected {expected!r}, got {wrong}")
+    printed = "title\nname  x\n-------\na  1\nb  2\nc  3\nend\n"
+    for block, expected in (("name x\n---\na  9\nb  9\n", "name  x\n-------\na  1\nb  2\n"),
+                            ("name x\n...\nc  9\n", "name  x\n...\nc  3\n"), ("gone\n", None)):
+        if refreshed(block, printed) != expected:
+            sys.exit(f"self-test: {block!r} becomes {refreshed(block, printed)!r}, expected {expected!r}")
     print(f"self-test: {len(cases)} pages judged rightly")
 
 
@@ -233,7 +281,7 @@ def main():
     if options.self_test:
         return self_test()
     if options.update:
-        update(options.root.resolve())
+        update(options.root.resolve(), options.programs and options.programs.resolve())
     wrong, skipped, pages = check(options.root.resolve(), options.programs and options.programs.resolve())
     for line in skipped:
         print(line)

@@ -838,6 +838,50 @@ class Reports(Case):
     def test_a_predictor_named_twice_and_one_file_for_two_reports_are_refused(self):
         self.refused(study("--predictors", "mean,mean"), "predictor 'mean' is named twice")
         self.refused(study("--json", "x", "--markdown", "x"), "two reports cannot be written to one file, x")
+        self.refused(study("--json", "x.json", "--npy", "x"), "two reports cannot be written to one file, x.json")
+
+    def test_arrays_have_the_shape_of_their_names(self):
+        stem, report = self.folder / "arrays", self.folder / "report.json"
+        self.runs("--predictors", "mean,blackbox", "--npy", stem, "--json", report)
+        report = json.loads(report.read_text())
+        for name, axes in (("arrays", ["predictor", "fold", "metric"]), ("arrays_predictions", ["column", "entry"])):
+            names = json.loads((self.folder / (name + ".json")).read_text())
+            self.assertEqual([axis["name"] for axis in names["axes"]], axes)
+            sizes = [axis["size"] for axis in names["axes"]]
+            content = (self.folder / (name + ".npy")).read_bytes()
+            self.assertIn(f"({', '.join(map(str, sizes))})".encode(), content[:128])
+            self.assertEqual(len(content) - 8 * math.prod(sizes), 128)
+            for axis in names["axes"]:
+                self.assertEqual(len(axis.get("labels", [])) or axis["size"], axis["size"])
+        self.assertEqual(names["axes"][0]["labels"], ["fold", "row", "actual", "mean", "blackbox"])
+        self.assertEqual(names["folds"], [fold["held_out"] for fold in report["results"][0]["folds"]])
+        self.assertEqual(sizes[1], report["data"]["rows"])
+
+    def test_text_fits_a_hundred_columns_without_colours(self):
+        for table in self.each_schema():
+            out = self.runs("--data", self.write(table.text()), "--schema", table.schema)
+            self.assertLessEqual(max(map(len, out.splitlines())), 100)
+            self.assertNotIn("\x1b", out)
+
+    def test_colours_are_for_terminals_that_want_them(self):
+        for settings, expected in (({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)):
+            master, slave = pty.openpty()
+            environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+            program = subprocess.Popen([PROGRAM, "--predictors", "mean"], stdout=slave, stderr=subprocess.DEVNULL,
+                                       env={**environment, **settings})
+            os.close(slave)
+            shown = b""
+            while select.select([master], [], [], 120)[0]:
+                try:
+                    piece = os.read(master, 65536)
+                except OSError:  # the other side is closed
+                    break
+                if not piece:
+                    break
+                shown += piece
+            os.close(master)
+            self.assertEqual(program.wait(), 0)
+            self.assertEqual(b"\x1b[32m  plausible" in shown, expected, shown[:600])
 
     def test_every_split_runs_where_the_data_allows_it(self):
         splits = re.search("^splits: (.*)$", self.runs("--list"), re.M).group(1).split(", ")
@@ -857,7 +901,7 @@ class Reports(Case):
     def test_help_list_and_version_succeed(self):
         self.assertEqual(self.runs("--version").strip(), VERSION)
         for option in ("--data", "--schema", "--target", "--split", "--predictors", "--test", "--tables", "--json", "--markdown",
-                       "--html", "--list"):
+                       "--html", "--npy", "--list"):
             self.assertIn(option, self.runs("--help"))
         listed = self.runs("--list")
         for name in ("rafter", "kernel_steps", "blis_steps", "lomo", "temporal", "gpu_step_time (total_us or gpu_time_us)",
