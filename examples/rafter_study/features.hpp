@@ -47,8 +47,8 @@ struct measures_of_features<E, Predictor> {
     }
     if constexpr (ablatable_estimator<E>) {
       if (what.ablation) {
-        to.ablations.push_back(
-            ablation<E>(what.data, folds, groups_of_features<E>(), {.progress = what.options.progress}));
+        to.ablations.push_back(ablation<E>(what.data, folds, groups_of_features<E>(),
+                                           {.progress = what.options.progress, .threads = what.options.threads}));
       }
     }
   }

@@ -15,34 +15,6 @@ namespace {
 using namespace rafter;
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
-/// P(X ≥ k) of n trials, summed.
-double at_least(std::size_t k, std::size_t n, double p) {
-  double sum = 0.0;
-  for (std::size_t i = k; i <= n; ++i) {
-    const auto x = static_cast<double>(i), m = static_cast<double>(n);
-    sum += std::exp(std::lgamma(m + 1) - std::lgamma(x + 1) - std::lgamma(m - x + 1) + x * std::log(p) +
-                    (m - x) * std::log1p(-p));
-  }
-  return sum;
-}
-
-TEST(ExactProportion, SolvesTheTwoTailsOfTheBinomial) {
-  for (const auto& [k, n] : {std::pair<std::size_t, std::size_t>{9, 10}, {85, 100}, {1, 7}, {45, 90}}) {
-    const proportion_interval made = detail::exact_proportion(k, n, 0.95);
-    EXPECT_NEAR(at_least(k, n, made.lower), 0.025, 1e-9);
-    EXPECT_NEAR(1.0 - at_least(k + 1, n, made.upper), 0.025, 1e-9);
-  }
-  EXPECT_EQ(detail::exact_proportion(0, 20, 0.95).lower, 0.0);
-  EXPECT_NEAR(detail::exact_proportion(0, 20, 0.95).upper, 1.0 - std::pow(0.025, 1.0 / 20), 1e-12);
-  EXPECT_EQ(detail::exact_proportion(20, 20, 0.95).upper, 1.0);
-  EXPECT_EQ(detail::exact_proportion(0, 0, 0.95).upper, 1.0);
-}
-
-TEST(StudentLimit, IsThatOfTables) {
-  EXPECT_NEAR(detail::student_limit(13.0, 0.05), 2.160369, 1e-6);
-  EXPECT_NEAR(detail::student_limit(1.0, 0.05), 12.706205, 1e-6);
-}
-
 TEST(CoverageOf, CountsWidthsAndScoresByHand) {
   const std::vector<double> actual{1.0, 2.0, 4.0, 8.0}, predicted{1.0, 1.0, 2.0, 1.0};
   const std::vector<double> lower{0.5, 2.5, 1.0, 1.0}, upper{2.0, 5.0, 3.0, infinite};

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <boost/math/special_functions/beta.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -17,31 +16,12 @@
 #include "rafter/core/error.hpp"
 #include "rafter/core/math.hpp"
 #include "rafter/evaluation/uncertainty/interval_calibration.hpp"
+#include "rafter/statistics/distributions.hpp"
+#include "rafter/statistics/proportion.hpp"
 #include "rafter/step/rows.hpp"
 
 /// How often intervals hold what was measured, and what they cost. All shares are fractions.
 namespace rafter {
-
-struct proportion_interval {
-  double lower = 0.0, upper = 1.0;
-};
-namespace detail {
-/// Limits of a binomial share that hold at least `confidence` whatever the share (Clopper and Pearson 1934): quantiles
-/// of beta distributions. Of independent rows. [0, 1] of none.
-RAFTER_COLD inline proportion_interval exact_proportion(std::size_t hits, std::size_t rows, double confidence) {
-  proportion_interval made;
-  const auto k = static_cast<double>(hits), n = static_cast<double>(rows);
-  const double tail = (1.0 - confidence) / 2.0;
-  if (hits > 0) made.lower = boost::math::ibeta_inv(k, n - k + 1.0, tail);
-  if (hits < rows) made.upper = boost::math::ibeta_inv(k + 1.0, n - k, 1.0 - tail);
-  return made;
-}
-/// The quantile of Student's t that |t| exceeds with probability `alpha`.
-RAFTER_COLD inline double student_limit(double freedom, double alpha) {
-  const double x = boost::math::ibeta_inv(freedom / 2.0, 0.5, alpha);
-  return std::sqrt(freedom * (1.0 - x) / x);
-}
-}  // namespace detail
 
 /// Intervals of some rows against their measured times.
 struct coverage_summary {
@@ -50,7 +30,7 @@ struct coverage_summary {
   std::size_t covered = 0;
   std::size_t below = 0, above = 0;  ///< measured below the interval, above it
   std::size_t infinite = 0;          ///< intervals without an upper limit: they cover and say nothing
-  proportion_interval limits;        ///< of the coverage, 95 %, as if rows were independent: see interval_result
+  share_interval limits;             ///< of the coverage, 95 %, as if rows were independent: see interval_result
   double mean_width = 0.0;           ///< (upper - lower) / predicted, mean over the finite intervals; NaN of none
   double median_width = 0.0;         ///< the same, of all intervals: infinite where half are
   double median_factor = 0.0;        ///< upper / lower - 1, of all intervals
@@ -96,7 +76,7 @@ RAFTER_COLD inline coverage_summary coverage_of(std::string label, std::span<con
     const double bottom = rafter::log(lower[i]), top = rafter::log(upper[i]), a = rafter::log(actual[i]);
     made.mean_score += top - bottom + 2.0 / (1.0 - level) * (std::max(0.0, bottom - a) + std::max(0.0, a - top));
   }
-  made.limits = detail::exact_proportion(made.covered, made.rows, 0.95);
+  made.limits = clopper_pearson(made.covered, made.rows);
   made.mean_width = finite / static_cast<double>(made.rows - made.infinite);
   made.median_width = detail::median_of(std::move(widths));
   made.median_factor = detail::median_of(std::move(factors));
@@ -129,8 +109,7 @@ struct interval_result {
   double worst_coverage = 0.0, best_coverage = 0.0;
   double coverage_deviation = 0.0;  ///< over folds; NaN of one
   double binomial_deviation = 0.0;  ///< of folds of independent rows, all covered with `mean_coverage`
-  proportion_interval
-      mean_limits;  ///< of the mean, 95 %, by Student's t over folds; within [0, 1]; [0, 1] of one fold
+  share_interval mean_limits;  ///< of the mean, 95 %, by Student's t over folds; within [0, 1]; [0, 1] of one fold
   double spread_ratio() const { return coverage_deviation / binomial_deviation; }
 };
 
@@ -207,8 +186,9 @@ RAFTER_COLD inline void summarise_folds(interval_result& made) {
   made.coverage_deviation =
       made.folds.size() > 1 ? std::sqrt(squares / (folds - 1.0)) : std::numeric_limits<double>::quiet_NaN();
   if (made.folds.size() < 2) return;
-  const double half = student_limit(folds - 1.0, 0.05) * made.coverage_deviation / std::sqrt(folds);
-  made.mean_limits = {std::max(0.0, made.mean_coverage - half), std::min(1.0, made.mean_coverage + half)};
+  const double half = student_quantile_above(0.025, folds - 1.0) * made.coverage_deviation / std::sqrt(folds);
+  made.mean_limits = {made.mean_coverage, std::max(0.0, made.mean_coverage - half),
+                      std::min(1.0, made.mean_coverage + half)};
 }
 
 }  // namespace detail

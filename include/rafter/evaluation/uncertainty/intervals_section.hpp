@@ -27,7 +27,7 @@ inline table_cell interval_percent(double fraction) {
   return {fmt::format("{:.{}f} %", shown, shown < 1000.0 ? 1 : 0), shown};
 }
 inline table_cell interval_count(std::size_t count) { return {fmt::format("{}", count), static_cast<double>(count)}; }
-inline std::string proportion_text(const proportion_interval& limits) {
+inline std::string proportion_text(const share_interval& limits) {
   return fmt::format("{:.1f} … {:.1f} %", 100.0 * limits.lower, 100.0 * limits.upper);
 }
 
