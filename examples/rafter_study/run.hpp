@@ -279,10 +279,8 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   report.split_title = split.title;
   const dataset<Schema>& tested = test ? *test : data;
   task<Schema> what{.data = data, .test = test ? &*test : nullptr, .split = split};
-  what.options = {.progress = asked.progress,
-                  .on_fold = asked.on_fold,
-                  .split_worst_fold = true,
-                  .threads = asked.threads};
+  what.options = {
+      .progress = asked.progress, .on_fold = asked.on_fold, .split_worst_fold = true, .threads = asked.threads};
   what.ablation = asked.ablation;
   what.alone = asked.predictors.size() == 1;
   more_results more;

@@ -1,10 +1,12 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "rafter/evaluation/diagnostics/ablation_result.hpp"
 #include "rafter/evaluation/diagnostics/breakdown.hpp"
 #include "rafter/evaluation/diagnostics/error_over_time.hpp"
 #include "rafter/evaluation/diagnostics/extreme_errors.hpp"
 #include "rafter/evaluation/diagnostics/hardware_sensitivity.hpp"
+#include "rafter/evaluation/diagnostics/importance_stability.hpp"
 #include "rafter/evaluation/diagnostics/learning_curve.hpp"
 #include "rafter/evaluation/diagnostics/monotonicity.hpp"
 #include "rafter/evaluation/diagnostics/overlap_audit.hpp"
