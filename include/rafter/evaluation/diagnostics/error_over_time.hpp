@@ -416,8 +416,10 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
                   first.predictor, furthest->steps, percent(furthest->error), percent(furthest->shuffled),
                   longest->steps, percent(longest->error))
             : fmt::format(
-                  "Errors of {} cancel over a request: the sum of {} steps is off by {} %, a single step by {} %.",
-                  first.predictor, longest->steps, percent(longest->error), percent(first.sums.front().error));
+                  "Errors of {} {} over a request: the sum of {} steps is off by {} %, a single step by {} %.",
+                  first.predictor,
+                  longest->error > 0.5 * first.sums.front().error ? "are a bias that does not cancel" : "cancel",
+                  longest->steps, percent(longest->error), percent(first.sums.front().error));
   }
   plot picture;
   picture.id = "error-autocorrelation";
