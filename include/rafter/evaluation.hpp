@@ -1,19 +1,6 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "rafter/evaluation/diagnostics/ablation_result.hpp"
-#include "rafter/evaluation/diagnostics/breakdown.hpp"
-#include "rafter/evaluation/diagnostics/error_over_time.hpp"
-#include "rafter/evaluation/diagnostics/extreme_errors.hpp"
-#include "rafter/evaluation/diagnostics/hardware_sensitivity.hpp"
-#include "rafter/evaluation/diagnostics/importance_stability.hpp"
-#include "rafter/evaluation/diagnostics/learning_curve.hpp"
-#include "rafter/evaluation/diagnostics/monotonicity.hpp"
-#include "rafter/evaluation/diagnostics/overlap_audit.hpp"
-#include "rafter/evaluation/diagnostics/parameter_sensitivity.hpp"
-#include "rafter/evaluation/diagnostics/plots.hpp"
-#include "rafter/evaluation/diagnostics/probes.hpp"
-#include "rafter/evaluation/diagnostics/tested_errors.hpp"
 #include "rafter/evaluation/error_split.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/html.hpp"

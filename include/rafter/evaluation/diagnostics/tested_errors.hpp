@@ -1,4 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
+// opt-in: by name, or all diagnoses with rafter/evaluation/diagnose.hpp.
 #pragma once
 
 #include <algorithm>
