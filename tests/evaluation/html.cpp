@@ -88,4 +88,16 @@ TEST(Html, SaysHowBadTheTargetIsInItsVerdict) {
   EXPECT_NE(html_of(report).find("class=\"verdict bad\""), std::string::npos);
 }
 
+TEST(Html, GivesEveryPartAnIdOfItsOwn) {
+  auto report = tiny::made_report();
+  report.sections = {tiny::made_section(), tiny::made_section()};
+  report.results.push_back(report.results[3]);
+  const std::string page = html_of(report);
+  for (const char* id : {"\"s-made\"", "\"s-made-2\"", "\"p-ridge30\"", "\"p-ridge30-2\""}) {
+    const std::string text = std::string(" id=") + id;
+    EXPECT_NE(page.find(text), std::string::npos) << id;
+    EXPECT_EQ(page.find(text), page.rfind(text)) << id;
+  }
+}
+
 }  // namespace
