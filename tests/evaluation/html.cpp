@@ -100,4 +100,15 @@ TEST(Html, GivesEveryPartAnIdOfItsOwn) {
   }
 }
 
+TEST(Html, FoldsLongTablesAway) {
+  auto report = tiny::made_report();
+  text_table table({"<name"});
+  for (int i = 0; i < 30; ++i) table.add({"row " + std::to_string(i)});
+  report.sections = {{"long", "Long", "", {captioned_table{"a long one", table}}}};
+  const std::string page = html_of(report);
+  EXPECT_NE(page.find("<details><summary>a long one <span class=\"faint\">(30 rows)</span></summary>"),
+            std::string::npos);
+  EXPECT_NE(page.find("row 29"), std::string::npos);
+}
+
 }  // namespace

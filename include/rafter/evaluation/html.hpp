@@ -66,7 +66,7 @@ th:first-child,td:first-child{padding-left:.2rem}
 td.l{max-width:34rem}
 td:not(.l){white-space:nowrap}
 tbody tr:hover{background:var(--card)}
-figure{margin:1.2rem 0 1.4rem;max-width:56rem;min-width:0}
+figure{margin:1.2rem 0 1.4rem;max-width:42rem;min-width:0}
 figcaption{font-weight:600;margin-bottom:.3rem}
 figure .draw{overflow-x:auto}
 figure svg{display:block;width:100%;min-width:22rem;height:auto;color:var(--text)}
@@ -132,7 +132,14 @@ RAFTER_COLD inline std::string html_blocks(const report_section& section, const 
     } else if (const auto* list = std::get_if<bullet_list>(&block)) {
       out += html_list(list->items);
     } else if (const auto* table = std::get_if<captioned_table>(&block)) {
-      out += html_table(table->table, table->caption, section.title);
+      constexpr std::size_t longest = 24;  // rows that a reader passes on the way to what comes next
+      if (table->table.rows().size() > longest) {
+        out += "<details><summary>" + in_html(table->caption.empty() ? section.title : table->caption) +
+               " <span class=\"faint\">(" + grouped(table->table.rows().size()) + " rows)</span></summary>\n" +
+               html_table(table->table, "", table->caption.empty() ? section.title : table->caption) + "</details>\n";
+      } else {
+        out += html_table(table->table, table->caption, section.title);
+      }
     } else if (const auto* picture = std::get_if<plot>(&block); picture != nullptr && draw) {
       const std::optional<std::string> drawn = draw(*picture);
       out +=
@@ -243,7 +250,9 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
   parts.push_back({"predictors", "Predictors, fold by fold", predictors});
   if (compares_parameters(report)) {
     const efficiency_report found = efficiency_of(report);
-    parts.push_back({"parameters", "Accuracy against parameters",
+    const bool said = std::any_of(parts.begin(), parts.end(),
+                                  [](const part& one) { return one.title == "Accuracy against parameters"; });
+    parts.push_back({"parameters", said ? "What a parameter removes" : "Accuracy against parameters",
                      "<p>" + safe(efficiency_title(found)) + ".</p>\n" +
                          html_table(efficiency_table(found), "", "accuracy against parameters")});
   }
