@@ -88,4 +88,27 @@ TEST(Html, SaysHowBadTheTargetIsInItsVerdict) {
   EXPECT_NE(html_of(report).find("class=\"verdict bad\""), std::string::npos);
 }
 
+TEST(Html, GivesEveryPartAnIdOfItsOwn) {
+  auto report = tiny::made_report();
+  report.sections = {tiny::made_section(), tiny::made_section()};
+  report.results.push_back(report.results[3]);
+  const std::string page = html_of(report);
+  for (const char* id : {"\"s-made\"", "\"s-made-2\"", "\"p-ridge30\"", "\"p-ridge30-2\""}) {
+    const std::string text = std::string(" id=") + id;
+    EXPECT_NE(page.find(text), std::string::npos) << id;
+    EXPECT_EQ(page.find(text), page.rfind(text)) << id;
+  }
+}
+
+TEST(Html, FoldsLongTablesAway) {
+  auto report = tiny::made_report();
+  text_table table({"<name"});
+  for (int i = 0; i < 30; ++i) table.add({"row " + std::to_string(i)});
+  report.sections = {{"long", "Long", "", {captioned_table{"a long one", table}}}};
+  const std::string page = html_of(report);
+  EXPECT_NE(page.find("<details><summary>a long one <span class=\"faint\">(30 rows)</span></summary>"),
+            std::string::npos);
+  EXPECT_NE(page.find("row 29"), std::string::npos);
+}
+
 }  // namespace

@@ -66,7 +66,7 @@ th:first-child,td:first-child{padding-left:.2rem}
 td.l{max-width:34rem}
 td:not(.l){white-space:nowrap}
 tbody tr:hover{background:var(--card)}
-figure{margin:1.2rem 0 1.4rem;max-width:56rem;min-width:0}
+figure{margin:1.2rem 0 1.4rem;max-width:42rem;min-width:0}
 figcaption{font-weight:600;margin-bottom:.3rem}
 figure .draw{overflow-x:auto}
 figure svg{display:block;width:100%;min-width:22rem;height:auto;color:var(--text)}
@@ -132,7 +132,14 @@ RAFTER_COLD inline std::string html_blocks(const report_section& section, const 
     } else if (const auto* list = std::get_if<bullet_list>(&block)) {
       out += html_list(list->items);
     } else if (const auto* table = std::get_if<captioned_table>(&block)) {
-      out += html_table(table->table, table->caption, section.title);
+      constexpr std::size_t longest = 24;  // rows that a reader passes on the way to what comes next
+      if (table->table.rows().size() > longest) {
+        out += "<details><summary>" + in_html(table->caption.empty() ? section.title : table->caption) +
+               " <span class=\"faint\">(" + grouped(table->table.rows().size()) + " rows)</span></summary>\n" +
+               html_table(table->table, "", table->caption.empty() ? section.title : table->caption) + "</details>\n";
+      } else {
+        out += html_table(table->table, table->caption, section.title);
+      }
     } else if (const auto* picture = std::get_if<plot>(&block); picture != nullptr && draw) {
       const std::optional<std::string> drawn = draw(*picture);
       out +=
@@ -159,6 +166,17 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
   const auto& safe = in_html;
   const auto order = by_worst_fold(report.results);
 
+  std::vector<std::string> taken;  // ids, each once
+  const auto own_id = [&](std::string id) {
+    const std::string wanted = id;
+    for (int next = 2; std::find(taken.begin(), taken.end(), id) != taken.end(); ++next) {
+      id = wanted + "-" + std::to_string(next);
+    }
+    taken.push_back(id);
+    return id;
+  };
+  std::vector<std::string> section_ids;
+  for (const report_section& one : report.sections) section_ids.push_back(own_id("s-" + as_id(one.id)));
   struct part {
     std::string id, title, body;
   };
@@ -188,10 +206,11 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
                html_list(refused) + "</details>\n";
   }
   std::string sentences;
-  for (const report_section& one : report.sections) {
+  for (std::size_t i = 0; i < report.sections.size(); ++i) {
+    const report_section& one = report.sections[i];
     if (one.summary.empty() || one.id == "hypotheses") continue;
     sentences +=
-        "<li><a href=\"#s-" + as_id(one.id) + "\">" + safe(one.title) + "</a>: " + safe(one.summary) + "</li>\n";
+        "<li><a href=\"#" + section_ids[i] + "\">" + safe(one.title) + "</a>: " + safe(one.summary) + "</li>\n";
   }
   if (!sentences.empty()) summary += "<h3>In short</h3>\n<ul>\n" + sentences + "</ul>\n";
   if (pictures > 0 && !options.draw) {
@@ -200,21 +219,25 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
         " plots are left out, for gnuplot was not there when the page was made; the tables stand alone, and the "
         "JSON report has the plots' points.</p>\n";
   }
-  for (const report_section& one : report.sections) {
-    if (one.id == "hypotheses") parts.push_back({"s-hypotheses", one.title, html_blocks(one, options.draw)});
-  }
+  const auto show_sections = [&](bool hypotheses) {
+    for (std::size_t i = 0; i < report.sections.size(); ++i) {
+      const report_section& one = report.sections[i];
+      if ((one.id == "hypotheses") != hypotheses) continue;
+      parts.push_back({section_ids[i], one.title, html_blocks(one, options.draw)});
+    }
+  };
+  show_sections(true);
   parts.push_back({"results", "Results", summary});
-  for (const report_section& one : report.sections) {
-    if (one.id != "hypotheses") parts.push_back({"s-" + as_id(one.id), one.title, html_blocks(one, options.draw)});
-  }
+  show_sections(false);
 
   std::string predictors = "<p>Every fold, the worst first. Open a line to read on.</p>\n";
   for (const predictor_result* one : order) {
     if (one->folds.empty()) continue;
-    predictors += "<details id=\"p-" + as_id(one->predictor) + "\"><summary><h3>" + safe(one->predictor) +
-                  "</h3> <span class=\"faint\">worst fold " + safe(one->worst()->held_out) + ": " +
-                  percent(one->worst_mape()) + " %, mean " + percent(one->mean_mape()) + " %</span></summary>\n<p>" +
-                  safe(one->description) + "</p>\n" + html_table(fold_table(*one), "", one->predictor + ": folds");
+    predictors += "<details id=\"" + own_id("p-" + as_id(one->predictor)) + "\"><summary><h3>" +
+                  safe(one->predictor) + "</h3> <span class=\"faint\">worst fold " + safe(one->worst()->held_out) +
+                  ": " + percent(one->worst_mape()) + " %, mean " + percent(one->mean_mape()) +
+                  " %</span></summary>\n<p>" + safe(one->description) + "</p>\n" +
+                  html_table(fold_table(*one), "", one->predictor + ": folds");
     if (is_parametric(*one)) {
       if (one->split) predictors += "<p>The " + safe(split_text(*one->split)) + ".</p>\n";
       predictors += html_table(parameter_table(*one), "The " + std::string(parameters_title) + ".");
@@ -227,7 +250,9 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
   parts.push_back({"predictors", "Predictors, fold by fold", predictors});
   if (compares_parameters(report)) {
     const efficiency_report found = efficiency_of(report);
-    parts.push_back({"parameters", "Accuracy against parameters",
+    const bool said = std::any_of(parts.begin(), parts.end(),
+                                  [](const part& one) { return one.title == "Accuracy against parameters"; });
+    parts.push_back({"parameters", said ? "What a parameter removes" : "Accuracy against parameters",
                      "<p>" + safe(efficiency_title(found)) + ".</p>\n" +
                          html_table(efficiency_table(found), "", "accuracy against parameters")});
   }

@@ -141,6 +141,8 @@ TEST(Gnuplot, LeavesOutWhatHasNoPlaceOnAnAxisAndCountsIt) {
   picture.series[0].x[1] = -1.0;
   picture.series[0].y[2] = std::numeric_limits<double>::quiet_NaN();
   EXPECT_EQ(points_left_out(picture), 3U);
+  EXPECT_NE(html_omissions(picture).find("3 points have no place on these axes"), std::string::npos);
+  EXPECT_EQ(html_omissions(picture_of("name")), "");
   EXPECT_NE(gnuplot_script(picture).find("$series0 << END\n4 3\nEND\n"), std::string::npos)
       << gnuplot_script(picture);
   picture.series[0].x[3] = std::numeric_limits<double>::infinity();
@@ -162,7 +164,10 @@ TEST(Gnuplot, WritesTicksForReaders) {
   EXPECT_EQ(detail::tick_text(10000.0), "10,000");
   EXPECT_EQ(detail::tick_text(-1234.5), "-1,234.5");
   EXPECT_EQ(detail::tick_text(0.05), "0.05");
-  EXPECT_EQ(detail::tick_text(1e9), "1e+09");
+  EXPECT_EQ(detail::tick_text(1e9), "10⁹");
+  EXPECT_EQ(detail::tick_text(-5e14), "-5×10¹⁴");
+  EXPECT_EQ(detail::tick_text(2e-5), "2×10⁻⁵");
+  EXPECT_EQ(detail::tick_text(0.0), "0");
   EXPECT_EQ(detail::log_ticks({1.0, 100.0}), (std::vector<double>{1, 2, 5, 10, 20, 50, 100}));
   EXPECT_EQ(detail::log_ticks({1.0, 1e5}).size(), 6U);
   EXPECT_GE(detail::log_ticks({10.0, 12.0}).size(), 3U);

@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -97,9 +98,19 @@ struct axis_range {
   }
 };
 
-/// 10,000 or 0.05, at most 1e15 or so.
+/// 10,000, 0.05, 5×10¹⁴.
 inline std::string tick_text(double value) {
-  if (value != 0.0 && (std::abs(value) >= 1e7 || std::abs(value) < 1e-4)) return fmt::format("{:.3g}", value);
+  if (value != 0.0 && (std::abs(value) >= 1e7 || std::abs(value) < 1e-4)) {
+    const std::string digits = fmt::format("{:.2e}", value);  // 5.00e+14
+    std::string mantissa = fmt::format("{:g}", std::strtod(digits.substr(0, digits.find('e')).c_str(), nullptr));
+    mantissa = mantissa == "1" ? "" : mantissa == "-1" ? "-" : mantissa + "×";
+    constexpr std::array<std::string_view, 10> raised{"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+    const int exponent = std::atoi(digits.c_str() + digits.find('e') + 1);
+    std::string power = exponent < 0 ? "⁻" : "";
+    for (const char digit : std::to_string(std::abs(exponent)))
+      power += raised[static_cast<std::size_t>(digit - '0')];
+    return mantissa + "10" + power;
+  }
   std::string text = fmt::format("{:.10g}", value);
   const std::size_t whole = std::min(text.find('.'), text.size());
   for (std::size_t at = whole; at > 3 && text[at - 4] != '-';) text.insert(at -= 3, ",");
@@ -133,6 +144,9 @@ RAFTER_COLD inline std::vector<double> log_ticks(const axis_range& range) {
   }
   return ticks;
 }
+
+/// Of categories so many that their names would overlap, one in so many is named.
+inline std::size_t labelled_every(const plot& picture) { return picture.categories.size() / 40 + 1; }
 
 RAFTER_COLD inline std::string axis_script(std::string_view letter, const plot_axis& axis, axis_range range,
                                            bool from_zero) {
@@ -225,21 +239,21 @@ RAFTER_COLD inline std::string gnuplot_script(const plot& picture, const gnuplot
   const bool rotated = bars && static_cast<double>(widest) * 0.6 * options.font_size > room;
   std::string out = fmt::format(
       "set encoding utf8\nset terminal svg size {},{} dynamic noenhanced font 'sans-serif,{:g}'\nunset key\n"
-      "set border 3 linecolor rgb '{}'\nset tics nomirror textcolor rgb '{}'\n"
+      "set border 3 linecolor rgb '{}'\nset tics out nomirror textcolor rgb '{}'\n"
       "set grid linetype 1 linewidth 0.5 linecolor rgb '{}'\nset rmargin 3\n",
       options.width,
       options.height + (rotated ? static_cast<int>(0.33 * options.font_size * static_cast<double>(widest)) : 0),
       options.font_size, text_colour, text_colour, grid_colour);
   out += axis_script("y", picture.y, up, bars);
   if (bars) {
-    const std::size_t every = categories / 40 + 1;
+    const std::size_t every = labelled_every(picture);
     std::string ticks;
     for (std::size_t i = 0; i < categories; i += every) {
       ticks += (ticks.empty() ? "" : ", ") + gnuplot_quoted(picture.categories[i], longest_label) + ' ' +
                std::to_string(i);
     }
     out += fmt::format(
-        "set xlabel {} textcolor rgb '{}'\nset xrange [-0.6:{:.6g}]\nset xtics {} ({})\nset grid noxtics\n",
+        "set xlabel {} textcolor rgb '{}'\nset xrange [-0.6:{:.6g}]\nset xtics scale 0 {} ({})\nset grid noxtics\n",
         gnuplot_quoted(picture.x.label), text_colour, static_cast<double>(categories) - 0.4,
         rotated ? "rotate by 35 right" : "norotate", ticks);
     if (rotated)
@@ -405,6 +419,20 @@ RAFTER_COLD inline std::string html_legend(const plot& picture) {
                          detail::in_html(printable(one.name, 200)));
   }
   return items.empty() ? items : "<ul class=\"legend\">" + items + "</ul>\n";
+}
+
+/// What a picture does not show, for below it: points without a place on its axes, and names of categories where there
+/// are too many. Empty when it shows all.
+RAFTER_COLD inline std::string html_omissions(const plot& picture) {
+  std::string text;
+  if (const std::size_t count = points_left_out(picture); count > 0) {
+    text = std::to_string(count) + (count == 1 ? " point has" : " points have") +
+           " no place on these axes (no number, or not positive where the axis is logarithmic).";
+  }
+  if (const std::size_t every = detail::labelled_every(picture); every > 1) {
+    text += std::string(text.empty() ? "" : " ") + "One of " + std::to_string(every) + " categories is labelled.";
+  }
+  return text.empty() ? text : "<p class=\"faint\">" + text + "</p>\n";
 }
 
 }  // namespace rafter

@@ -65,7 +65,7 @@ RAFTER_COLD inline plot_renderer gnuplot_renderer() {
     const std::optional<std::string> svg = run_gnuplot(script);
     const std::string made = svg ? inline_svg(*svg, picture) : std::string();
     if (made.empty()) return std::nullopt;
-    return made + html_legend(picture);
+    return made + html_legend(picture) + html_omissions(picture);
   };
 }
 
