@@ -1,16 +1,43 @@
 // rafter-study: what can be said of predictions, whatever the schema. SPDX-License-Identifier: Apache-2.0
 #include "diagnose.hpp"
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "rafter/evaluation/diagnose.hpp"
+#include "rafter/evaluation/hypothesis.hpp"
 #include "rafter/evaluation/uncertainty/intervals_section.hpp"
 
 namespace study {
+namespace {
+
+/// The study's question, asked of each predictor that claims to say something of what it has not seen; thresholds as in
+/// its fifth hypothesis (docs/study.md).
+rafter::report_section judged(const rafter::evaluation_report& report, const rafter::step_view& view) {
+  using namespace rafter::hypotheses;
+  std::vector<verdict> verdicts;
+  for (const char* name : {"best", "hybrid", "kernel9", "roofline9", "trees"}) {
+    if (report.find(name) == nullptr) continue;
+    const condition close = every_fold(mape < 20_pct);
+    const condition claimed = report.find("blackbox") != nullptr ? close && better_than("blackbox") : close;
+    verdicts.push_back(judge({.name = name,
+                              .claim = std::string(name) + " is within 20 % on every fold" +
+                                       (report.find("blackbox") != nullptr ? ", and better than a blackbox" : ""),
+                              .supported_if = under(report.split, of(name, claimed)),
+                              .refuted_if = under(report.split, of(name, any_fold(mape > 30_pct)))},
+                             evidence{{report.split, &report, &view}}));
+  }
+  return hypotheses_section(verdicts);
+}
+
+}  // namespace
 
 void diagnose(rafter::evaluation_report& report, const rafter::step_view& view,
               const std::vector<rafter::fold>& folds, std::vector<std::size_t> lines, const more_results& more,
               const request& asked) {
+  rafter::report_section verdicts = judged(report, view);
+  if (!verdicts.blocks.empty()) report.sections.push_back(std::move(verdicts));
   rafter::diagnose(report, view, folds,
                    {.threads = asked.threads,
                     .lines = std::move(lines),

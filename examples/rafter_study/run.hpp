@@ -45,6 +45,7 @@ template <class Schema> struct task {
   rafter::evaluate_options options = {};
   std::vector<rafter::probe<Schema>> probes = {};  ///< of the tested data
   more_results* more = nullptr;                    ///< null: errors alone
+  rafter::fit_memos<Schema>* fits = nullptr;       ///< of `data`
   bool ablation = false;
   bool alone = false;  ///< one predictor was asked for: what it cannot do is the program's error
 };
@@ -73,9 +74,10 @@ RAFTER_COLD rafter::predictor_result evaluate_one(const task<Schema>& what, std:
             .refused = "it needs the observable '" + std::string(missing) + "', which schema " +
                        std::string(Schema::name) + " does not carry"};
   } else {
-    auto outcome = what.test != nullptr
-                       ? rafter::evaluate_transfer<E>(what.data, *what.test, what.options, what.probes)
-                       : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options, what.probes);
+    auto outcome =
+        what.test != nullptr
+            ? rafter::evaluate_transfer<E>(what.data, *what.test, what.options, what.probes)
+            : rafter::evaluate_on_folds<E>(what.data, what.split.folds, what.options, what.probes, what.fits);
     add_more<E>(what, outcome);
     return std::move(outcome.result);
   }
@@ -143,7 +145,7 @@ template <class Schema, class E> RAFTER_COLD rafter::interval_result intervals_o
   const nested_options options{what.options.threads, what.options.progress};
   const auto by = [&]<class Calibration, class Options>() {
     if constexpr (transfers_under<E, Calibration> && E::template missing_on<Schema>().empty()) {
-      return evaluate_intervals<E, Calibration, Options>(what.data, what.split.folds, 0.9, options);
+      return evaluate_intervals<E, Calibration, Options>(what.data, what.split.folds, 0.9, options, what.fits);
     } else {
       return interval_result{};
     }
@@ -281,6 +283,8 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   task<Schema> what{.data = data, .test = test ? &*test : nullptr, .split = split};
   what.options = {
       .progress = asked.progress, .on_fold = asked.on_fold, .split_worst_fold = true, .threads = asked.threads};
+  fit_memos<Schema> fits(data);
+  what.fits = &fits;
   what.ablation = asked.ablation;
   what.alone = asked.predictors.size() == 1;
   more_results more;

@@ -22,6 +22,7 @@ namespace rafter {
 /// The dataset must outlive it.
 template <class Estimator, dataset_schema Schema> class fit_memo {
  public:
+  using estimator = Estimator;
   using predictor = std::remove_cvref_t<decltype(Estimator::fit(std::declval<const dataset<Schema>&>(), row_set{}))>;
 
   explicit fit_memo(const dataset<Schema>& data) : data_(&data) {}
@@ -80,6 +81,27 @@ template <class Estimator, class Schema>
 concept shares_fits = requires {
   typename Estimator::template shared_fits<Schema>;
 };
+template <class Estimator> inline constexpr char memo_key = 0;
 }  // namespace detail
+
+/// The memos of several estimators on one dataset, for evaluations that ask for the same fits: a predictor, its intervals,
+/// and a hybrid over it. The dataset must outlive it.
+template <dataset_schema Schema> class fit_memos {
+ public:
+  explicit fit_memos(const dataset<Schema>& data) : data_(&data) {}
+
+  /// From any thread.
+  template <class Estimator> fit_memo<Estimator, Schema>& of() {
+    const std::lock_guard lock(access_);
+    std::shared_ptr<void>& found = memos_[&detail::memo_key<Estimator>];
+    if (found == nullptr) found = std::make_shared<fit_memo<Estimator, Schema>>(*data_);
+    return *static_cast<fit_memo<Estimator, Schema>*>(found.get());
+  }
+
+ private:
+  const dataset<Schema>* data_;
+  std::map<const char*, std::shared_ptr<void>> memos_;
+  std::mutex access_;
+};
 
 }  // namespace rafter

@@ -181,7 +181,7 @@ RAFTER_COLD void for_each_fold(std::size_t folds, std::size_t threads, Task task
 template <class Estimator, dataset_schema Schema>
 RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schema>& tested,
                                 const std::vector<fold>& folds, const evaluate_options& options,
-                                const std::vector<probe<Schema>>& probes = {}) {
+                                const std::vector<probe<Schema>>& probes = {}, fit_memos<Schema>* memos = nullptr) {
   using predictor = std::remove_cvref_t<decltype(Estimator::fit(data, row_set{}))>;
   evaluated<predictor> outcome;
   outcome.result.predictor = detail::label_of<Estimator>();
@@ -212,14 +212,15 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
       throw evaluation_error("predictor '" + outcome.result.predictor + "': cannot be fitted: " + why.what());
     }
   }
-  const auto fit = [&] {
+  fit_memos<Schema> own(data);
+  const auto fit = [&](const row_set& rows) {
     if constexpr (shares_fits<Estimator, Schema>) {
-      return [&data, shared = std::make_shared<typename Estimator::template shared_fits<Schema>>(data)](
-                 const row_set& rows) { return Estimator::fit(data, rows, *shared); };
+      using inner = typename Estimator::template shared_fits<Schema>::estimator;
+      return Estimator::fit(data, rows, (memos != nullptr ? *memos : own).template of<inner>());
     } else {
-      return [&data](const row_set& rows) { return Estimator::fit(data, rows); };
+      return memos != nullptr ? memos->template of<Estimator>().fit(rows) : Estimator::fit(data, rows);
     }
-  }();
+  };
   // An error is kept with its fold, so that the first fold's is thrown whatever the number of threads.
   std::vector<std::exception_ptr> failed(folds.size());
   outcome.result.folds.resize(folds.size());
@@ -275,11 +276,14 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
 }  // namespace detail
 
 /// Fits and tests one estimator on given folds. Nothing of a fold's test rows reaches its fit.
+/// @param probes  asked of each fold's predictor too
+/// @param memos   of the same data: fits that other evaluations asked for, or will ask for; may be null
 /// @throws evaluation_error naming estimator and fold when a fit or a prediction cannot be made
 template <class Estimator, dataset_schema Schema>
 auto evaluate_on_folds(const dataset<Schema>& data, const std::vector<fold>& folds,
-                       const evaluate_options& options = {}, const std::vector<probe<Schema>>& probes = {}) {
-  return detail::evaluate_folds<Estimator>(data, data, folds, options, probes);
+                       const evaluate_options& options = {}, const std::vector<probe<Schema>>& probes = {},
+                       fit_memos<Schema>* memos = nullptr) {
+  return detail::evaluate_folds<Estimator>(data, data, folds, options, probes, memos);
 }
 
 /// What a report says of the data, before any predictor.

@@ -243,6 +243,18 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
       }
     });
   }
+  /// The correction of physical times from columns of features: column k begins at x + k·stride.
+  void correct(const double* x, std::size_t stride, std::span<const double> physical, std::span<double> out) const {
+    if (strength() == 0.0) {
+      std::copy(physical.begin(), physical.end(), out.begin());
+      return;
+    }
+    std::vector<double> margins(physical.size());
+    layout_.margins(x, stride, physical.size(), margins.data());
+    for (std::size_t i = 0; i < physical.size(); ++i) {
+      out[i] = physical[i] * factor(margins[i], gate_(x + i, stride));
+    }
+  }
   /// Everything that depends on the deployment computed once; refers to this predictor. Does not allocate when it predicts.
   template <class Record, class Deployment>
   auto bind(const Deployment& deployment) const requires requires(const Physics& physics) {

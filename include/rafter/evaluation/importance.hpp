@@ -117,12 +117,7 @@ void predict_columns(const linear_predictor<F, O>& predictor, std::span<const do
 template <class P, class F, class L>
 void predict_columns(const hybrid_predictor<P, F, L>& predictor, std::span<const double> x,
                      const std::vector<double>& base, std::span<double> out) {
-  for (std::size_t i = 0; i < base.size(); ++i) {
-    std::array<double, F::size> row;
-    for (std::size_t k = 0; k < F::size; ++k) row[k] = x[k * base.size() + i];
-    const double counts = predictor.strength() * predictor.gate()(row.data());
-    out[i] = base[i] * rafter::exp(counts * predictor.correction().margin(row.data()));
-  }
+  predictor.correct(x.data(), base.size(), base, out);
 }
 
 template <class Predictor, class Measure>

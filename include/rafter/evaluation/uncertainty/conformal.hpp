@@ -21,6 +21,7 @@
 #include "rafter/config.hpp"
 #include "rafter/estimator/composed.hpp"
 #include "rafter/estimator/estimator.hpp"
+#include "rafter/estimator/fit_memo.hpp"
 #include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/uncertainty/interval_calibration.hpp"
 #include "rafter/evaluation/uncertainty/interval_coverage.hpp"
@@ -420,7 +421,8 @@ struct nested_options {
 ///         measured time is not a positive number
 template <class Estimator, split_policy Calibration, class Schema>
 RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const std::vector<fold>& folds,
-                                              const nested_options& options = {}) {
+                                              const nested_options& options = {},
+                                              fit_memos<Schema>* memos = nullptr) {
   detail::refuse_leaks<Estimator, Calibration>();
   nested_predictions made;
   if constexpr (transfers_under<Estimator, Calibration>) {
@@ -513,7 +515,8 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
             const auto fitted = Estimator::fit_each(data, trainings);
             for (std::size_t i = 0; i < wanted.size(); ++i) outer = wanted[i].outer, serve(fitted[i], wanted[i]);
           } else {
-            const auto fitted = Estimator::fit(data, jobs[at].train);
+            const auto fitted = memos != nullptr ? memos->template of<Estimator>().fit(jobs[at].train)
+                                                 : Estimator::fit(data, jobs[at].train);
             for (const destination& wanted : jobs[at].requests) outer = wanted.outer, serve(fitted, wanted);
           }
         } catch (const fit_error& why) {
@@ -535,9 +538,10 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
 /// Intervals of an estimator at one level over the folds of a split, calibrated inside each fold's training rows.
 template <class Estimator, split_policy Calibration, class Options = conformal_defaults, class Schema>
 RAFTER_COLD interval_result evaluate_intervals(const dataset<Schema>& data, const std::vector<fold>& folds,
-                                               double level, const nested_options& options = {}) {
+                                               double level, const nested_options& options = {},
+                                               fit_memos<Schema>* memos = nullptr) {
   detail::require_honest_groups<Calibration, Options>();
-  interval_result made = evaluate_intervals(predict_nested<Estimator, Calibration>(data, folds, options),
+  interval_result made = evaluate_intervals(predict_nested<Estimator, Calibration>(data, folds, options, memos),
                                             interval_rows_of<Options>(data), detail::method_of<Options>(), level);
   made.method = detail::text_of_options<Options>();
   return made;
