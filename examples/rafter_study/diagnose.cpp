@@ -39,7 +39,8 @@ void diagnose(rafter::evaluation_report& report, const rafter::step_view& view,
   rafter::report_section verdicts = judged(report, view);
   if (!verdicts.blocks.empty()) report.sections.push_back(std::move(verdicts));
   rafter::diagnose(report, view, folds,
-                   {.threads = asked.threads,
+                   {.reference = asked.reference,
+                    .threads = asked.threads,
                     .lines = std::move(lines),
                     .parameters = more.sensitivities,
                     .progress = asked.progress});

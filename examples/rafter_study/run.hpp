@@ -45,6 +45,7 @@ template <class Schema> struct task {
   rafter::evaluate_options options = {};
   std::vector<rafter::probe<Schema>> probes = {};  ///< of the tested data
   more_results* more = nullptr;                    ///< null: errors alone
+  std::vector<std::string>* notes = nullptr;       ///< what could not be said, and why
   rafter::fit_memos<Schema>* fits = nullptr;       ///< of `data`
   bool ablation = false;
   bool alone = false;  ///< one predictor was asked for: what it cannot do is the program's error
@@ -58,10 +59,20 @@ template <class E, class Predictor> struct measures_of_features {
 template <class E, class Predictor, class Schema>
 RAFTER_COLD void add_more(const task<Schema>& what, const rafter::evaluated<Predictor>& outcome) {
   if (what.more == nullptr || what.test != nullptr) return;
+  // What a diagnosis cannot say is a note, and no reason to lose the errors.
+  const auto attempt = [&](const char* of, auto make) {
+    try {
+      make();
+    } catch (const rafter::error& why) {
+      what.notes->push_back(outcome.result.predictor + ": no " + of + ": " + why.what());
+    }
+  };
   if constexpr (rafter::has_adjustable_parameters<Predictor>) {
-    what.more->sensitivities.push_back(rafter::parameter_sensitivity(what.data, what.split.folds, outcome));
+    attempt("sensitivity to parameters", [&] {
+      what.more->sensitivities.push_back(rafter::parameter_sensitivity(what.data, what.split.folds, outcome));
+    });
   }
-  measures_of_features<E, Predictor>::add(what, outcome, *what.more);
+  attempt("measures of features", [&] { measures_of_features<E, Predictor>::add(what, outcome, *what.more); });
 }
 
 template <class E, class Schema>
@@ -138,6 +149,9 @@ struct intervals_of_known_groups : rafter::conformal_defaults {
 struct intervals_of_new_workloads : rafter::conformal_defaults {
   static constexpr rafter::group exchangeable = rafter::group::workload;
 };
+struct intervals_of_new_runs : rafter::conformal_defaults {
+  static constexpr rafter::group exchangeable = rafter::group::experiment;
+};
 
 /// Intervals of 90 %, calibrated inside the training rows by what the split asks of a predictor.
 template <class Schema, class E> RAFTER_COLD rafter::interval_result intervals_of(const task<Schema>& what) {
@@ -154,6 +168,14 @@ template <class Schema, class E> RAFTER_COLD rafter::interval_result intervals_o
   if (out[static_cast<std::size_t>(group::model)]) return by.template operator()<lomo, conformal_defaults>();
   if (out[static_cast<std::size_t>(group::workload)]) {
     return by.template operator()<lowo, intervals_of_new_workloads>();
+  }
+  if (out[static_cast<std::size_t>(group::experiment)]) {
+    return by.template operator()<loeo, intervals_of_new_runs>();
+  }
+  for (std::size_t axis = 0; axis < group_axes; ++axis) {
+    if (!out[axis]) continue;
+    throw evaluation_error("they are not calibrated for a " + std::string(name_of(static_cast<group>(axis))) +
+                           " never seen");
   }
   return by.template operator()<k_fold, intervals_of_known_groups>();
 }
@@ -290,6 +312,7 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   more_results more;
   if (asked.diagnose) {
     what.more = &more;
+    what.notes = &report.notes;
     for (auto made :
          {load_probes(tested, row_set::all(tested.size())), hardware_probes(tested, row_set::all(tested.size()))}) {
       std::move(made.probes.begin(), made.probes.end(), std::back_inserter(what.probes));

@@ -36,6 +36,7 @@ struct request {
   tested_steps tested = tested_steps::all;
   std::size_t threads = 0;  ///< that fit and test folds; 0: all of the machine
   bool diagnose = true;     ///< add what the predictions say beside their errors
+  std::string reference;    ///< what the others are compared with; empty: the best worst fold
   bool ablation = false;    ///< evaluate without each feature too
   rafter::progress_callback progress;
   std::function<void(std::string_view predictor, const rafter::fold_result&)> on_fold;

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -165,6 +168,67 @@ inline constexpr inverse_t inverse{};
 struct divides : linear<inverse, ridge<1>> {
   static constexpr std::string_view label = "divides";
 };
+
+TEST(Evaluate, DoesNotDependOnThreads) {
+  const data_type data = tiny::noisy_steps(600, 16);
+  const auto folds = loeo{}.folds(data);
+  ASSERT_GT(folds.size(), 3U);
+  const std::vector<probe<tiny::aggregated>> probes{{"all as it is", data, row_set::all(data.size())}};
+  std::vector<std::string> told;
+  const auto run = [&](std::size_t threads) {
+    evaluate_options options;
+    options.threads = threads;
+    options.on_fold = [&](std::string_view, const fold_result& one) { told.push_back(one.held_out); };
+    return evaluate_on_folds<mean_of_target>(data, folds, options, probes).result;
+  };
+  const predictor_result one = run(1), four = run(4);
+  ASSERT_EQ(four.folds.size(), folds.size());
+  for (std::size_t f = 0; f < folds.size(); ++f) {
+    EXPECT_EQ(one.folds[f].errors.mape, four.folds[f].errors.mape);
+    EXPECT_EQ(one.folds[f].predictions.predicted, four.folds[f].predictions.predicted);
+    EXPECT_EQ(four.folds[f].probes[0].predicted, four.folds[f].predictions.predicted);
+    EXPECT_EQ(told[f], folds[f].held_out) << "folds are told in their order";
+    EXPECT_EQ(told[folds.size() + f], folds[f].held_out);
+  }
+}
+
+/// Refuses every fold but the first two, the third fast and the fourth with an error of another kind.
+struct refusing : mean_of_target {
+  static constexpr std::string_view label = "refusing";
+  template <class Schema> static auto fit(const dataset<Schema>& data, const row_set& rows) {
+    if (!rows.contains(0)) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (rows.size() % 2 == 1) throw dataset_error("odd rows");
+    return mean_of_target::fit(data, rows);
+  }
+};
+
+TEST(Evaluate, ThrowsTheFirstFoldsErrorWhateverTheNumberOfThreads) {
+  const data_type data = tiny::noisy_steps(40, 17);
+  const auto row = [](std::size_t i) { return row_set::of({i}); };
+  const std::vector<fold> folds{{"a", row_set::of({0, 1}), {}, row(20)},
+                                {"b", row_set::of({1, 2, 3}), {}, row(21)},
+                                {"c", row_set::of({0, 1, 2}), {}, row(22)},
+                                {"d", row_set::of({0, 3}), {}, row(23)}};
+  for (const std::size_t threads : {1, 2, 4}) {
+    evaluate_options options;
+    options.threads = threads;
+    try {
+      evaluate_on_folds<refusing>(data, folds, options);
+      FAIL() << "folds b and c cannot be fitted";
+    } catch (const evaluation_error& why) {
+      EXPECT_STREQ(why.what(), "predictor 'refusing', fold 'b': cannot be fitted: odd rows") << threads << " threads";
+    }
+  }
+}
+
+TEST(Evaluate, KeepsNoPredictionsWhenToldSo) {
+  const data_type data = tiny::noisy_steps(100, 18);
+  evaluate_options options;
+  options.keep_predictions = false;
+  const auto report = evaluate<mean_of_target>(data, lomo{}, options);
+  EXPECT_TRUE(report.results[0].folds[0].predictions.predicted.empty());
+  EXPECT_GT(report.results[0].folds[0].errors.mape, 0.0);
+}
 
 TEST(Evaluate, NamesPredictorFoldFeatureAndRow) {
   auto steps = tiny::random_engine_steps(80, 3);

@@ -132,6 +132,40 @@ TEST(MetricUncertainty, ComparesEachWithThePredictorOfTheBestWorstFold) {
   EXPECT_EQ(section.summary.substr(0, 50), "2 of 2 predictors are worse than p0 by more than c");
 }
 
+TEST(MetricUncertainty, TheMeanOverFoldsHasStudentsLimits) {
+  const made_evaluation of = made(4, 40, 1);
+  std::vector<double> mapes;
+  for (const fold_result& one : of.report.results[0].folds) mapes.push_back(one.errors.mape);
+  const double mean = (mapes[0] + mapes[1] + mapes[2] + mapes[3]) / 4.0;
+  double squares = 0.0;
+  for (const double one : mapes) squares += (one - mean) * (one - mean);
+  const double half = 3.182446305284263 * std::sqrt(squares / 3.0 / 4.0);  // t of 3 degrees of freedom, 97.5 %
+  const paired_t_test found = metric_uncertainty(of.report, of.view).predictors[0].mean_mape;
+  EXPECT_NEAR(found.mean, mean, 1e-15);
+  EXPECT_NEAR(found.lower, mean - half, 1e-12);
+  EXPECT_NEAR(found.upper, mean + half, 1e-12);
+}
+
+TEST(MetricUncertainty, ComparesWithAPredictorNamedBeforehand) {
+  const made_evaluation of = made(8, 40, 3);
+  const evaluation_uncertainty found = metric_uncertainty(of.report, of.view, {}, 1, "p2");
+  EXPECT_EQ(found.reference, "p2");
+  EXPECT_FALSE(found.reference_chosen);
+  EXPECT_EQ(found.comparisons.front().predictor, "p0");
+  EXPECT_LT(found.comparisons.front().difference.difference.estimate, 0.0);
+  EXPECT_THROW(metric_uncertainty(of.report, of.view, {}, 1, "p9"), evaluation_error);
+}
+
+TEST(MetricUncertainty, RowsWithoutAMeasurementStandAlone) {
+  made_evaluation of = made(1, 40, 1);
+  group_column measurements;
+  for (std::size_t row = 0; row < 40; ++row) {
+    measurements.push_back(row < 20 ? std::string(no_measurement) : "gemm" + std::to_string(row / 10));
+  }
+  of.view.groups[static_cast<std::size_t>(group::gemm_measurement)] = measurements;
+  EXPECT_EQ(metric_uncertainty(of.report, of.view).predictors[0].folds[0].mape.units, 22U);
+}
+
 TEST(MetricUncertainty, SaysThatThreeFoldsSettleNothing) {
   const made_evaluation of = made(3, 40, 2);
   const report_section section = uncertainty_section(metric_uncertainty(of.report, of.view));

@@ -115,10 +115,18 @@ struct kernel9 : nonlinear<analytical::kernel9> {
 /// Twelve global parameters, the best transferring model found: for steps of a serving engine.
 struct best : nonlinear<analytical::best<analytical::serving_conditions>> {
   static constexpr std::string_view label = "best";
+  /// What was chosen by looking at errors, and on which rows.
+  static std::string tuned() {
+    return "its terms and five constants by its authors, on kernel_steps, errors in view";
+  }
 };
 /// The same for sums of kernels that were measured one by one: experts evenly loaded, small KV sets in the cache.
 struct best_of_kernels : nonlinear<analytical::best<analytical::benchmark_conditions>> {
   static constexpr std::string_view label = "best";
+  /// What was chosen by looking at errors, and on which rows.
+  static std::string tuned() {
+    return "its terms and five constants by its authors, on kernel_steps, errors in view";
+  }
 };
 
 /// Six parameters over the state of the KV pool, for logs without KV lengths (analytical/pool_state.hpp). Intervals

@@ -30,7 +30,9 @@ namespace rafter {
 
 struct diagnose_options {
   bootstrap_options bootstrap = {};
-  std::size_t threads = 1;      ///< 0: all of the machine. Results do not depend on it
+  std::string reference =
+      {};                   ///< what the others are compared with; empty: the best worst fold, picked by its errors
+  std::size_t threads = 1;  ///< 0: all of the machine. Results do not depend on it
   shown_predictors shown = {};  ///< in full, where a section cannot show all
   std::vector<std::size_t> lines =
       {};  ///< of the source, one a row of the tested data: names extreme rows; may be empty
@@ -75,7 +77,7 @@ RAFTER_COLD inline void diagnose(evaluation_report& report, const step_view& vie
     report.sections.push_back(std::move(section));
     if (options.progress) options.progress("diagnosing", ++done, stages);
   };
-  add(uncertainty_section(metric_uncertainty(report, view, options.bootstrap, options.threads)));
+  add(uncertainty_section(metric_uncertainty(report, view, options.bootstrap, options.threads, options.reference)));
   add(predicted_against_measured_section(report, pictures));
   add(error_distribution_section(report, pictures));
   add(fold_section(report, pictures));

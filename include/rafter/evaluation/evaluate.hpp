@@ -249,12 +249,14 @@ RAFTER_COLD auto evaluate_folds(const dataset<Schema>& data, const dataset<Schem
           one.refused = why.what();
         }
       }
-    } catch (const fit_error& why) {
+    } catch (const error& why) {
       try {
         fail(part, doing, why);
       } catch (const evaluation_error&) {
         failed[f] = std::current_exception();
       }
+    } catch (...) {
+      failed[f] = std::current_exception();
     }
   };
   for_each_fold(folds.size(), options.threads, one_fold, [&](std::size_t f) {

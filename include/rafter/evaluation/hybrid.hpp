@@ -323,8 +323,10 @@ struct hybrid {
   }
   /// What is chosen by looking at errors, and on which rows.
   static std::string tuned() {
-    return "whether the correction counts (strength 0 or 1/2), on " + std::string(InnerSplit::name) +
-           " inside the training rows";
+    std::string text = "whether the correction counts (strength 0 or 1/2), on " + std::string(InnerSplit::name) +
+                       " inside the training rows";
+    if constexpr (requires { Physics::tuned(); }) text += "; of its physics " + Physics::tuned();
+    return text;
   }
   static constexpr std::string_view reads_identity(group axis) {
     const std::string_view of_physics = Physics::reads_identity(axis);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "rafter/config.hpp"
+#include "rafter/evaluation/evaluate.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/section.hpp"
 #include "rafter/evaluation/step_view.hpp"
@@ -32,12 +33,12 @@ namespace rafter {
 enum class resampled_unit : std::uint8_t {
   rows,          ///< nothing says that rows are alike
   blocks,        ///< consecutive steps of an experiment: stationary blocks of automatic length
-  measurements,  ///< rows that were composed from one measurement come together
+  measurements,  ///< rows that were composed from one measurement of matrix products come together
 };
 constexpr std::string_view name_of(resampled_unit unit) {
   return unit == resampled_unit::rows     ? "rows"
          : unit == resampled_unit::blocks ? "blocks of consecutive steps"
-                                          : "groups of rows that share a measurement";
+                                          : "groups of rows that share a matrix-product measurement";
 }
 
 /// The MAPE of one predictor on one fold, and how far other rows such as these might move it.
@@ -51,7 +52,9 @@ struct fold_uncertainty {
 struct predictor_uncertainty {
   std::string predictor;
   std::vector<fold_uncertainty> folds;  ///< in the report's order
-  bootstrap_interval mean_mape;         ///< of the mean over folds, when other folds such as these are drawn
+  paired_t_test
+      mean_mape;  ///< `mean`, `lower`, `upper`: of the mean over folds, Student's limits for other groups such
+                  ///< as these; NaN limits of one fold
 };
 
 /// One predictor against the reference on the same folds; differences are predictor − reference.
@@ -65,7 +68,8 @@ struct predictor_comparison {
 
 struct evaluation_uncertainty {
   std::vector<predictor_uncertainty> predictors;  ///< those with folds, in the report's order
-  std::string reference;                          ///< the predictor with the best worst fold
+  std::string reference;                          ///< what the others are compared with
+  bool reference_chosen = false;                  ///< by these errors (the best worst fold), not beforehand
   std::vector<predictor_comparison> comparisons;  ///< the others, by mean difference
   std::size_t folds = 0;
   double least_p = 1.0;               ///< that Wilcoxon's test can reach with so many folds: 2 / 2ⁿ
@@ -134,9 +138,12 @@ void draw_fold(const Scheme& scheme, const std::vector<std::vector<double>>& err
 /// group; that is the mean's, and folds share training rows, so even that is a little too narrow.
 /// @param view  of the tested data, whose rows the predictions are numbered by
 /// @param threads  that share the folds; 0: all of the machine. Results do not depend on it
+/// @param against  the predictor to compare the others with, said beforehand; empty: the one with the best worst fold. Then
+///                 the p values are too small, for the winner was picked by the same errors
+/// @throws evaluation_error when the report has no such predictor with kept predictions
 RAFTER_COLD inline evaluation_uncertainty metric_uncertainty(const evaluation_report& report, const step_view& view,
                                                              const bootstrap_options& options = {},
-                                                             std::size_t threads = 1) {
+                                                             std::size_t threads = 1, std::string_view against = {}) {
   using namespace detail;
   evaluation_uncertainty made;
   std::vector<const predictor_result*> results;
@@ -155,7 +162,13 @@ RAFTER_COLD inline evaluation_uncertainty metric_uncertainty(const evaluation_re
     of.predictor = one.predictor;
     of.folds.resize(one.folds.size());
     const double worst = one.worst_mape();
-    if (!std::isnan(worst) && (reference == nullptr || worst < reference->worst_mape())) reference = &one;
+    if (against.empty() ? !std::isnan(worst) && (reference == nullptr || worst < reference->worst_mape())
+                        : one.predictor == against) {
+      reference = &one;
+    }
+  }
+  if (!against.empty() && reference == nullptr) {
+    throw evaluation_error("nothing to compare with: no predictions of '" + std::string(against) + "' were kept");
   }
   if (results.empty()) return made;
   made.folds = results.front()->folds.size();
@@ -202,7 +215,10 @@ RAFTER_COLD inline evaluation_uncertainty metric_uncertainty(const evaluation_re
       if (order.empty()) continue;
       if (composed) {
         std::vector<std::size_t> labels;
-        for (const std::size_t i : order) labels.push_back(measured->code(rows[i]));
+        for (const std::size_t i : order) {  // what rests on no measurement stands alone
+          const std::size_t code = measured->code(rows[i]);
+          labels.push_back(measured->names()[code] == no_measurement ? measured->count() + i : code);
+        }
         draw_fold(grouped_rows(labels), errors, into, options);
       } else if (ordered) {
         std::vector<std::uint32_t> runs;
@@ -228,17 +244,18 @@ RAFTER_COLD inline evaluation_uncertainty metric_uncertainty(const evaluation_re
   };
   for (std::size_t p = 0; p < results.size(); ++p) {
     const std::vector<double> values = mapes(*results[p]);
-    made.predictors[p].mean_mape = bootstrap(independent_rows(values.size()), mean_of(values), options);
+    made.predictors[p].mean_mape = t_test(values, alternative::two_sided, options.confidence);
   }
   if (reference == nullptr) return made;
   made.reference = reference->predictor;
-  const std::vector<double> against = mapes(*reference);
-  made.least_p = std::min(1.0, 2.0 * std::pow(0.5, static_cast<double>(against.size())));
+  made.reference_chosen = against.empty();
+  const std::vector<double> others = mapes(*reference);
+  made.least_p = std::min(1.0, 2.0 * std::pow(0.5, static_cast<double>(others.size())));
   for (const predictor_result* one : results) {
     if (one == reference) continue;
     const std::vector<double> values = mapes(*one);
     const bool same_folds =
-        values.size() == against.size() &&
+        values.size() == others.size() &&
         std::equal(one->folds.begin(), one->folds.end(), reference->folds.begin(),
                    [](const fold_result& a, const fold_result& b) { return a.held_out == b.held_out; });
     if (!same_folds) {
@@ -252,11 +269,11 @@ RAFTER_COLD inline evaluation_uncertainty metric_uncertainty(const evaluation_re
     predictor_comparison& made_of = made.comparisons.emplace_back();
     made_of.predictor = one->predictor;
     for (std::size_t f = 0; f < values.size(); ++f) {
-      made_of.folds_won += values[f] < against[f];
-      made_of.folds_lost += values[f] > against[f];
+      made_of.folds_won += values[f] < others[f];
+      made_of.folds_lost += values[f] > others[f];
     }
-    made_of.wilcoxon = wilcoxon_signed_rank(values, against);
-    made_of.difference = paired_bootstrap(independent_rows(values.size()), values, against, options);
+    made_of.wilcoxon = wilcoxon_signed_rank(values, others);
+    made_of.difference = paired_bootstrap(independent_rows(values.size()), values, others, options);
   }
   std::vector<double> p;
   for (const predictor_comparison& one : made.comparisons) p.push_back(one.wilcoxon.p);
@@ -288,14 +305,19 @@ RAFTER_COLD inline report_section uncertainty_section(const evaluation_uncertain
   const fold_uncertainty& any = of.predictors.front().folds.front();
   const bootstrap_interval& sample = any.mape;
   section.blocks.push_back(paragraph{fmt::format(
-      "Limits of {:.0f} % by the {} bootstrap, {} resamples. Of a fold: other {} of the same held-out group{}. Of "
-      "the "
-      "mean: other groups such as these, all folds drawn again; folds share training rows, so it is a little too "
+      "Limits of {:.0f} %. Of a fold, by the {} bootstrap with {} resamples: other {} of the same held-out "
+      "group{}{}; the "
+      "worst fold was picked as the worst, so it is likely to be better another time. Of the mean, by Student's t "
+      "over "
+      "the folds: other groups such as these; folds share training rows, so that these limits are a little too "
       "narrow.",
       100.0 * sample.confidence, sample.method == bootstrap_method::bca ? "BCa" : "percentile", sample.resamples,
       name_of(any.unit),
       any.unit == resampled_unit::blocks ? fmt::format(" (here {:.0f} steps long in the mean)", any.block_length)
-                                         : std::string())});
+                                         : std::string(),
+      any.unit == resampled_unit::measurements
+          ? " (rows of different groups share attention measurements, which makes these limits too narrow)"
+          : "")});
 
   text_table overview({"<predictor", "mean MAPE %", "low", "high", "worst fold %", "low", "high"});
   std::vector<const predictor_uncertainty*> order;
@@ -317,7 +339,7 @@ RAFTER_COLD inline report_section uncertainty_section(const evaluation_uncertain
   });
   for (const predictor_uncertainty* one : order) {
     const bootstrap_interval& worst = worst_of(*one)->mape;
-    overview.add({one->predictor, percent(one->mean_mape.estimate), percent(one->mean_mape.lower),
+    overview.add({one->predictor, percent(one->mean_mape.mean), percent(one->mean_mape.lower),
                   percent(one->mean_mape.upper), percent(worst.estimate), percent(worst.lower),
                   percent(worst.upper)});
   }
@@ -337,10 +359,20 @@ RAFTER_COLD inline report_section uncertainty_section(const evaluation_uncertain
     }
     section.summary = fmt::format(
         "{} of {} predictors are worse than {} by more than chance between folds explains (Wilcoxon over {} folds, "
-        "Holm's correction, 5 %).",
-        worse, of.comparisons.size(), of.reference, of.folds);
-    section.blocks.push_back(
-        captioned_table{"paired over folds; the reference has the best worst fold", std::move(table)});
+        "Holm's correction, 5 %{}).",
+        worse, of.comparisons.size(), of.reference, of.folds,
+        of.reference_chosen ? "; the reference was picked by the same errors" : "");
+    section.blocks.push_back(captioned_table{
+        of.reference_chosen
+            ? "paired over folds; the reference was picked by these errors, as that with the best worst fold, so "
+              "the p values are too small: name one beforehand"
+            : "paired over folds",
+        std::move(table)});
+    if (of.folds < 10) {
+      section.blocks.push_back(
+          paragraph{"With fewer than ten folds the limits of the differences, a bootstrap of folds, are narrower "
+                    "than they say."});
+    }
     if (of.least_p > 0.05) {
       section.summary = fmt::format(
           "With {} folds no paired test over folds can reach 5 % (the least p is {:.2g}): differences between "
