@@ -14,7 +14,7 @@ from shard import InputError, read_config, read_model
 
 STUDY = {"llama-2-7b": 1, "codellama-34b": 2, "llama-2-70b": 4, "mixtral-8x7b": 2}
 # Parameters as the publishers' weight files have them (sum over all tensors of the checkpoint).
-PUBLISHED = {"llama-2-7b": 6738415616, "llama-2-70b": 68976648192, "mixtral-8x7b": 46702792704}
+PUBLISHED = {"llama-2-7b": 6738415616, "codellama-34b": 33743970304, "llama-2-70b": 68976648192, "mixtral-8x7b": 46702792704}
 
 
 def config_of(name):
