@@ -57,9 +57,9 @@ def say(text, last=False):
 
 def show_plan(arguments):
     plan, on = plan_of(arguments), floor.device(arguments.hardware, arguments.bandwidth, arguments.peak)
+    found, total = experiments(arguments, plan), 0.0
     print(f"{'experiment':32} {'steps':>6} {'chunks':>6} {'with a prompt':>13} {'requests':>8} {'most KV tokens':>14} {'roofline s':>10}")
-    total = 0.0
-    for name, shard, _, chunks in experiments(arguments, plan):
+    for name, shard, _, chunks in found:
         steps = [step for chunk in chunks for step in chunk.steps]
         seconds = sum(floor.step_roofline_us(shard, step.requests, on) for step in steps) / 1e6
         total += seconds
