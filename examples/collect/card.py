@@ -32,12 +32,12 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 {workloads}
 
 - Each run of steps is executed once to warm up and then {repeats} times, back to back in order. `gpu_time_us`: device events around the
-  forward pass and the choice of the next tokens; median of the repetitions. `wall_time_us`: host clock from laying out the step's
+  forward pass and the choice of the next tokens; median of its repetitions. `wall_time_us`: host clock from laying out the step's
   inputs to having its next tokens. `interval_us`: from there to the same point of the next step.
 - Pure decode steps are replayed as CUDA graphs padded to the next of 1, 2, 4, 8, 16, 24, … requests (one token after one token each;
-  `launch` in `{repetitions}` says which). Other steps are launched kernel by kernel: their GPU time is taken in passes in
-  which launches are queued ahead behind a spinning kernel, so that it holds no waiting for the host; their wall time and
-  interval in {wall_repeats} pass(es) without.
+  `launch` in `{repetitions}` says which). Other steps are launched kernel by kernel. GPU time is taken in passes in which launches are
+  queued behind a kernel that only spins, so that it holds no waiting for the host; wall time and interval in the last
+  {wall_repeats} of the passes, without.
 
 ## Limits
 

@@ -97,8 +97,8 @@ def settings_of(arguments, plan, hardware):
 def measure(arguments):
     began = time.monotonic()
     plan = plan_of(arguments)
-    if not 0 <= arguments.wall_repeats < arguments.repeats:
-        raise InputError(f"--wall-repeats {arguments.wall_repeats} is not below --repeats {arguments.repeats}")
+    if not 1 <= arguments.wall_repeats < arguments.repeats:
+        raise InputError(f"--wall-repeats {arguments.wall_repeats} is not from 1 to below --repeats {arguments.repeats}")
     if not arguments.minutes > 0:
         raise InputError(f"--minutes {arguments.minutes} is not positive")
     number = output.next_part(arguments.out)
@@ -233,7 +233,7 @@ def parser():
             one.add_argument("--" + field.name.replace("_", "-"), type=field.type if isinstance(field.type, type) else
                              {"int": int, "float": float}[field.type], default=getattr(plan, field.name), help="default: %(default)s")
         one.add_argument("--repeats", type=int, default=4, help="timed passes after one that warms up (default: %(default)s)")
-        one.add_argument("--wall-repeats", type=int, default=1, help="passes for the wall time of steps launched kernel by kernel (default: %(default)s)")
+        one.add_argument("--wall-repeats", type=int, default=1, help="how many of these give wall time and interval, the others GPU time (default: %(default)s)")
 
     def add_device(one, hardware):
         one.add_argument("--hardware", default=hardware, help="rafter's name of the device (default: as the driver names it)")

@@ -33,7 +33,9 @@ class Elementwise:
 
     def __init__(self, compiled=False):
         if compiled:
-            torch._dynamo.config.cache_size_limit = 64  # models differ in heads and widths
+            for limit in ("recompile_limit", "cache_size_limit"):  # models differ in heads and widths
+                if hasattr(torch._dynamo.config, limit):
+                    setattr(torch._dynamo.config, limit, 64)
         wrap = (lambda f: torch.compile(f, dynamic=True)) if compiled else (lambda f: f)
         self.name = "compiled" if compiled else "eager"
         self.add_norm, self.norm, self.rotate, self.gated = map(wrap, (add_norm, norm, rotate, mixture.gated))

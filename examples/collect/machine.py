@@ -42,10 +42,13 @@ class Clocks:
             except Exception:
                 self.nvml = None
         found = smi(["clocks.sm", "clocks.mem", "temperature.gpu", "power.draw"])
-        try:
-            return dict(zip(("sm_mhz", "memory_mhz", "temperature_c", "power_w"), (round(float(v)) for v in found.values())))
-        except ValueError:
-            return {}
+        known = {}
+        for name, text in zip(("sm_mhz", "memory_mhz", "temperature_c", "power_w"), found.values()):
+            try:
+                known[name] = round(float(text))
+            except ValueError:
+                pass  # "[N/A]": this device does not tell
+        return known
 
 
 def hardware_name(torch, device):

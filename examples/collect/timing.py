@@ -55,9 +55,9 @@ class Graph(Fixed):
 class Runner:
     """Measures the steps of one model. `repeats` passes over a chunk follow one that warms up.
 
-    A step launched kernel by kernel can leave the GPU waiting for the host. Its GPU time is therefore taken in passes in which
-    a kernel that only spins runs first, so that the launches are queued when the pass begins; its wall time in the remaining
-    `wall_repeats` passes, without. Steps replayed as a CUDA graph, and steps on a CPU, give both in every pass."""
+    A GPU can be left waiting for the host's launches. GPU time is therefore taken in passes in which a kernel that only spins
+    runs first, so that the launches are queued when the step begins; wall time and interval in the last `wall_repeats` passes,
+    without. On a CPU every pass gives all."""
 
     def __init__(self, decoder, device, graphs, repeats, wall_repeats, seed=1):
         self.decoder, self.device, self.repeats = decoder, device, repeats
@@ -165,15 +165,13 @@ class Runner:
                               "launch": f"graph:{graph.size}" if graph else "eager"})
             clock = time.time_ns() - time.perf_counter_ns()
             for repeat in range(self.repeats):
-                times = []
-                for requests, launch_us, record in zip(steps, launches, found):
-                    spin = self.cuda and record["launch"] == "eager" and repeat < self.spun
-                    times.append((spin, *self.step(requests, min(1.2 * launch_us, MOST_SPIN_US) if spin else 0)))
+                times, spin = [], repeat < self.spun
+                for requests, launch_us in zip(steps, launches):
+                    times.append(self.step(requests, min(1.2 * launch_us, MOST_SPIN_US) if spin else 0))
                 after = time.perf_counter_ns()
-                nexts = [one[2] for one in times[1:]] + [after]
-                for (spin, gpu, began, end, _), follows, record in zip(times, nexts, found):
-                    eager = self.cuda and record["launch"] == "eager"
-                    record["gpu"].append(gpu if spin or not eager or self.spun == 0 else None)
+                nexts = [one[1] for one in times[1:]] + [after]
+                for (gpu, began, end, _), follows, record in zip(times, nexts, found):
+                    record["gpu"].append(gpu if spin or self.spun == 0 else None)
                     record["wall"].append(None if spin else (end - began) / 1e3)
                     record["interval"].append(None if spin else (follows - began) / 1e3)
                     record["start_ns"].append(clock + began)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 import support
 from support import COLLECT
@@ -19,6 +20,7 @@ import card
 import collect
 import compositions
 import floor
+import machine
 import output
 import validate
 from shard import InputError, read_model
@@ -358,7 +360,7 @@ class Commands(Case):
         self.refused("no bandwidth is known of hardware 'abacus'", "plan", "--hardware", "abacus")
         self.refused("no part with measured steps", "merge", "--out", self.parts, "--to", self.folder)
         self.refused("cannot read: .*No such file", "validate", self.folder / "none.csv")
-        self.refused("--wall-repeats 4 is not below --repeats 4", "measure", "--out", self.parts, "--wall-repeats", "4")
+        self.refused("--wall-repeats 4 is not from 1 to below --repeats 4", "measure", "--out", self.parts, "--wall-repeats", "4")
         self.refused("--part 'x' is neither auto nor", "measure", "--out", self.parts, "--part", "x")
         self.refused("--minutes 0.0 is not positive", "measure", "--out", self.parts, "--minutes", "0")
 
@@ -378,6 +380,36 @@ class Commands(Case):
         status, out, err = self.run_collect("plan", "--models", "tiny,llama-2-7b", "--steps", "20", "--skip", "10", "--gap", "5")
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(len(out.splitlines()), 1 + 8 + 1)
+
+
+class Machine(Case):
+    def driver(self, answer, status=0):
+        """A query tool that gives this answer."""
+        tool = self.folder / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\necho '{answer}'\nexit {status}\n")
+        tool.chmod(0o755)
+        return unittest.mock.patch.dict(os.environ, {"PATH": f"{self.folder}:{os.environ['PATH']}"})
+
+    def clocks(self):
+        with unittest.mock.patch.dict(sys.modules, {"pynvml": None}):
+            return machine.Clocks(True).read()
+
+    def test_clocks_come_from_the_query_tool(self):
+        with self.driver("1980, 3201, 41, 312.55"):
+            self.assertEqual(self.clocks(), {"sm_mhz": 1980, "memory_mhz": 3201, "temperature_c": 41, "power_w": 313})
+
+    def test_what_the_device_does_not_tell_is_left_out(self):
+        with self.driver("1980, [N/A], 41, [N/A]"):
+            self.assertEqual(self.clocks(), {"sm_mhz": 1980, "temperature_c": 41})
+
+    def test_a_query_tool_that_fails_or_is_missing_tells_nothing(self):
+        with self.driver("1980, 3201, 41, 312", status=9):
+            self.assertEqual(self.clocks(), {})
+        with self.driver("no devices"):
+            self.assertEqual(self.clocks(), {})
+        with unittest.mock.patch.dict(os.environ, {"PATH": str(self.folder / "empty")}):
+            self.assertEqual(machine.smi(["driver_version"]), {})
+        self.assertEqual(machine.Clocks(False).read(), {})
 
 
 class Study(Case):
