@@ -168,9 +168,13 @@ def disagreement(backend, device, dtype, heads, kv_heads, head_dim):
     return worst
 
 
+def limit_of(dtype):
+    """What rounding alone may make of a disagreement."""
+    return 1e-4 if dtype == torch.float32 else 2e-2
+
+
 def choose(device, dtype, heads, kv_heads, head_dim, wanted=None):
     """-> (backend, lines about those passed over). `wanted`: a name that has to be taken, or None."""
-    limit = 1e-4 if dtype == torch.float32 else 2e-2
     lines = []
     for name in ([wanted] if wanted else BACKENDS):
         try:
@@ -179,7 +183,7 @@ def choose(device, dtype, heads, kv_heads, head_dim, wanted=None):
         except Exception as why:  # an operator that is missing or refuses: take the next
             lines.append(f"attention {name} not used: {type(why).__name__}: {str(why).splitlines()[0] if str(why) else ''}"[:200])
             continue
-        if off <= limit:
+        if off <= limit_of(dtype):
             return backend, lines
         lines.append(f"attention {name} not used: differs from the reference by {off:.2g}")
     raise RuntimeError("no attention backend works: " + "; ".join(lines))

@@ -55,8 +55,30 @@ class Rig:
                              f"{str(why).splitlines()[0]}") from None
 
     def runner(self, shard, chunks):
+        off = attention.disagreement(self.attention, self.device, self.dtype, shard.heads, shard.kv_heads, shard.head_dim)
+        if off > attention.limit_of(self.dtype):
+            raise InputError(f"{shard.name}: attention {self.attention.name} differs from the reference by {off:.2g}; choose another: "
+                             "--attention sdpa")
         made = self.decoder(shard, timing.rows_needed(chunks))
-        return timing.Runner(made, self.device, not self.arguments.no_graphs, self.arguments.repeats, self.arguments.wall_repeats)
+        runner = timing.Runner(made, self.device, not self.arguments.no_graphs, self.arguments.repeats, self.arguments.wall_repeats)
+        runner.lines.append(f"{shard.name}: the logits of a mixed step differ by {self.difference(made):.2g} from those of plain kernels")
+        return runner
+
+    def difference(self, model):
+        """‖logits − those of the same decoder with the reference's attention, the loop over experts, eager operations‖ / ‖…‖.
+        Rounding to bf16 in every layer is in it, and experts that it makes change."""
+        longest = model.shard.max_model_len
+        requests = [(1, 9, True), (1, longest // 2, True), (20, 17, False), (33, 0, False)]
+        ids = self.torch.arange(55, dtype=self.torch.int64) % model.shard.vocabulary
+        batch = attention.make_batch(requests, ids, self.device)
+        kept = model.attention, model.experts, model.small
+        with self.torch.no_grad():
+            found = model.forward(batch)[1].float()
+            model.attention, model.small = attention.Reference(), decoder.Elementwise()
+            model.experts = experts.Loop() if model.experts is not None else None
+            wanted = model.forward(batch)[1].float()
+        model.attention, model.experts, model.small = kept
+        return float((found - wanted).norm() / wanted.norm())
 
     def forget(self):
         gc.collect()

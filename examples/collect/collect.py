@@ -46,13 +46,18 @@ def experiments(arguments, plan):
     return found
 
 
-def say(text, last=False):
-    """Progress, in place on a terminal; elsewhere only the last word."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K" + text + ("\n" if last else ""))
-        sys.stderr.flush()
-    elif last:
-        print(text, file=sys.stderr)
+class Progress:
+    """In place on a terminal; elsewhere a line every so many seconds (0: none), and the last word."""
+
+    def __init__(self, every=0.0):
+        self.every, self.said = every, time.monotonic()
+
+    def __call__(self, text, last=False):
+        if sys.stderr.isatty():
+            print("\r\033[K" + text, end="\n" if last else "", file=sys.stderr, flush=True)
+        elif last or 0 < self.every <= time.monotonic() - self.said:
+            self.said = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
 
 
 def show_plan(arguments):
@@ -67,7 +72,8 @@ def show_plan(arguments):
               f"{sum(len(s.requests) for s in steps) / len(steps):8.1f} "
               f"{max(sum(n + c for n, c, _ in s.requests) for s in steps):14} {seconds:10.1f}")
     passes = 1 + arguments.repeats
-    print(f"one pass at the roofline of {on.name}: {total:.0f} s; {passes} passes: {total * passes / 60:.1f} min at least (an estimate)")
+    print(f"one pass at the roofline of {on.name}: {total:.0f} s; {passes} passes: {total * passes / 60:.1f} min at least "
+          "(an estimate)")
 
 
 class Work:
@@ -86,6 +92,10 @@ class Work:
     @property
     def left(self):
         return sum(len(one[3].steps) for entry in self.by_model.values() for one in entry["left"])
+
+
+def tokens_of(requests):
+    return sum(new for new, _, _ in requests)
 
 
 def settings_of(arguments, plan, hardware):
@@ -119,6 +129,7 @@ def measure(arguments):
         if settings[field] != before.get(field):
             raise InputError(f"{one_line(arguments.out)}: its parts were measured with another '{field}': "
                              f"{one_line(before.get(field))}, now {one_line(settings[field])}")
+    say = Progress(arguments.log_every)
     say("composing steps")
     work = Work(arguments, plan, {(record["experiment"], record["chunk"]) for record in chunks})
     if work.left == 0:
@@ -142,7 +153,7 @@ def measure(arguments):
                 times = runner.chunk(steps)
                 record = {"experiment": name, "model": shard.name, "workload": workload.name, "tp": shard.tp,
                           "chunk": chunk.number, "first": chunk.first, "blocks": compositions.limits_of(shard, plan).blocks,
-                          "clocks": rig.clocks.read(), "experts": runner.tokens_per_expert(max(steps, key=lambda s: sum(n for n, _, _ in s))),
+                          "clocks": rig.clocks.read(), "experts": runner.tokens_per_expert(max(steps, key=tokens_of)),
                           "notes": list(runner.lines),
                           "steps": [output.step_record(r, s, t) for r, s, t in zip(steps, chunk.steps, times)]}
                 part.write(record)
@@ -204,15 +215,15 @@ def components(arguments):
     import components as alone
     device = bench.device_of(torch, arguments.device)
     on = floor.device(arguments.hardware or bench.hardware_of(torch, device), arguments.bandwidth, arguments.peak)
-    rig = bench.Rig(torch, device, arguments)
-    lines = []
+    rig, say, lines = bench.Rig(torch, device, arguments), Progress(), []
     for name in names(arguments.models):
         for row in alone.measure(rig, read_model(name), on, arguments.quick):
             lines.append(row)
             say(f"{row[0]} {row[2]}, {row[3]}: {row[6]} us")
     path = pathlib.Path(arguments.out) / "components.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(path, output.table_text(alone.HEADER, lines, [f"label source: measured on {rig.machine()['device']}; single kernels, one layer"]))
+    source = f"label source: measured on {rig.machine()['device']}; single kernels, one layer"
+    output.write_text(path, output.table_text(alone.HEADER, lines, [source]))
     say(f"{len(lines)} measurements: {path}", last=True)
 
 
@@ -227,13 +238,15 @@ def parser():
 
     def add_plan(one):
         plan = compositions.Plan()
-        one.add_argument("--models", default=MODELS, help="names in models/, or paths of config.json files; commas (default: %(default)s)")
+        one.add_argument("--models", default=MODELS,
+                         help="names in models/, or paths of config.json files; commas (default: %(default)s)")
         one.add_argument("--workloads", default=WORKLOADS, help="default: %(default)s")
         for field in dataclasses.fields(plan):
-            one.add_argument("--" + field.name.replace("_", "-"), type=field.type if isinstance(field.type, type) else
-                             {"int": int, "float": float}[field.type], default=getattr(plan, field.name), help="default: %(default)s")
+            one.add_argument("--" + field.name.replace("_", "-"), type=field.type, default=getattr(plan, field.name),
+                             help="default: %(default)s")
         one.add_argument("--repeats", type=int, default=4, help="timed passes after one that warms up (default: %(default)s)")
-        one.add_argument("--wall-repeats", type=int, default=1, help="how many of these give wall time and interval, the others GPU time (default: %(default)s)")
+        one.add_argument("--wall-repeats", type=int, default=1,
+                         help="how many of these give wall time and interval, the others GPU time (default: %(default)s)")
 
     def add_device(one, hardware):
         one.add_argument("--hardware", default=hardware, help="rafter's name of the device (default: as the driver names it)")
@@ -258,6 +271,7 @@ def parser():
     add_rig(made)
     made.add_argument("--minutes", type=float, default=9.0, help="of this part, the start included (default: %(default)s)")
     made.add_argument("--part", default="auto", help="its number (default: the next)")
+    made.add_argument("--log-every", type=float, default=0.0, help="seconds between lines of progress where there is no terminal")
     made.add_argument("--rig", default="collector-1", help="label of the measuring set-up (default: %(default)s)")
     made = command("components", components, "time the kernels of a layer alone")
     made.add_argument("--models", default=MODELS)

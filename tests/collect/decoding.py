@@ -372,6 +372,46 @@ class Timing(Case):
             timing.Runner(self.decoder(tiny()), self.cpu, False, 4, 1).chunk([[(1, 100, True)] * 5])
 
 
+class Rigs(Case):
+    def rig(self, **changes):
+        import bench
+        import collect
+        arguments = collect.parser().parse_args(["measure", "--out", "none", "--device", "cpu", "--dtype", "float32"])
+        rig = bench.Rig(torch, self.cpu, arguments)
+        for name, value in changes.items():
+            setattr(rig, name, value)
+        return rig
+
+    def chunks(self, shard):
+        import compositions
+        plan = compositions.Plan(steps=20, per_chunk=10, gap=5, skip=20, max_tokens=64, max_requests=8)
+        return compositions.chunks(shard, compositions.WORKLOADS["general"], plan)
+
+    def test_a_runner_says_how_far_its_decoder_is_from_plain_kernels(self):
+        for shard in (tiny(), mixture()):
+            rig = self.rig(attention=EmulatedVarlen())
+            runner = rig.runner(shard, self.chunks(shard))
+            self.assertRegex(runner.lines[0], r"^tiny: the logits of a mixed step differ by (\d\.\d?e-\d\d|0) from those of plain kernels$")
+            self.assertIs(runner.decoder.attention, rig.attention)
+            self.assertIs(runner.decoder.small, rig.elementwise)
+
+    def test_a_decoder_with_a_wrong_part_is_far_from_plain_kernels(self):
+        class Wrong(experts.Loop):
+            def products(self, x, *rest):
+                return super().products(x.flip(0), *rest)
+        rig = self.rig()
+        model = self.decoder(mixture())
+        model.experts = Wrong()
+        self.assertGreater(rig.difference(model), 1e-2)
+
+    def test_attention_that_fails_at_a_models_shape_is_refused(self):
+        class FewHeads(EmulatedVarlen):
+            def run(self, q, k, *rest):
+                return super().run(q, k, *rest) * (1.0 if q.shape[1] == 4 and k.shape[1] == 2 and q.shape[2] == 16 else 1.5)
+        with self.assertRaisesRegex(timing.InputError, "tiny: attention emulated differs from the reference by 0.5"):
+            self.rig(attention=FewHeads()).runner(tiny(), self.chunks(tiny()))
+
+
 class Command(Case):
     ARGUMENTS = ["--device", "cpu", "--dtype", "float32", "--steps", "40", "--skip", "30", "--gap", "10", "--per-chunk", "10",
                  "--max-tokens", "64", "--max-requests", "8"]
@@ -454,7 +494,7 @@ class WithoutTorch(unittest.TestCase):
 
 
 def load_tests(loader, tests, pattern):
-    kinds = (Decoder, Backends, Timing, Command) if TORCH else (WithoutTorch,)
+    kinds = (Decoder, Backends, Timing, Rigs, Command) if TORCH else (WithoutTorch,)
     return unittest.TestSuite(loader.loadTestsFromTestCase(kind) for kind in kinds)
 
 
