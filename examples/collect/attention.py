@@ -1,9 +1,9 @@
 """Attention of one layer over a KV cache of rows: prefill chunks over what went before them, and decode requests of different
 lengths. PyTorch. A request's keys and values are consecutive rows of the cache.
 
-Backends, best first: `flash` (PyTorch's own variable-length flash attention, one launch for all requests), `varlen` (the same by
-its public name), `sdpa` (one fused call per request), `reference` (plain products in float32, per request). `choose` takes the
-first that agrees with the reference on random inputs.
+Backends, best first: `flash` (PyTorch's own variable-length flash attention, one launch for all requests), `varlen` (the same
+by its public name), `sdpa` (one fused call per request), `reference` (plain products in float32, per request). `choose` takes
+the first that agrees with the reference on random inputs.
 """
 import dataclasses
 import inspect
@@ -11,6 +11,8 @@ import math
 
 import torch
 import torch.nn.functional as F
+
+from backends import pick
 
 
 @dataclasses.dataclass
@@ -56,10 +58,11 @@ def make_batch(requests, ids, device, starts=None):
     whole = torch.cat((ids[:total], positions, slots, ends - 1)).to(device)
     count, zero = len(requests), torch.zeros(1, dtype=torch.int64)
     edges = torch.cat((first, torch.tensor([at]), zero, ends, zero, ends[decodes:] - decodes)).to(torch.int32).to(device)
-    return Batch(whole[:total], whole[total:2 * total], whole[2 * total:3 * total], whole[3 * total:], edges[:count + 1],
-                 edges[count + 1:2 * count + 2], edges[2 * count + 2:], decodes, max([c + n for _, c, n in rows[:decodes]], default=0),
-                 max([c + n for _, c, n in rows[decodes:]], default=0), max([n for _, _, n in rows[decodes:]], default=0),
-                 tuple(rows), not given)
+    tokens, positions, slots, last = whole.split((total, total, total, count))
+    starts, new_ends, chunk_ends = edges.split((count + 1, count + 1, count - decodes + 1))
+    return Batch(tokens, positions, slots, last, starts, new_ends, chunk_ends, decodes,
+                 max([c + n for _, c, n in rows[:decodes]], default=0), max([c + n for _, c, n in rows[decodes:]], default=0),
+                 max([n for _, _, n in rows[decodes:]], default=0), tuple(rows), not given)
 
 
 def cache_rows(requests):
@@ -174,16 +177,6 @@ def limit_of(dtype):
 
 
 def choose(device, dtype, heads, kv_heads, head_dim, wanted=None):
-    """-> (backend, lines about those passed over). `wanted`: a name that has to be taken, or None."""
-    lines = []
-    for name in ([wanted] if wanted else BACKENDS):
-        try:
-            backend = BACKENDS[name]()
-            off = disagreement(backend, device, dtype, heads, kv_heads, head_dim)
-        except Exception as why:  # an operator that is missing or refuses: take the next
-            lines.append(f"attention {name} not used: {type(why).__name__}: {str(why).splitlines()[0] if str(why) else ''}"[:200])
-            continue
-        if off <= limit_of(dtype):
-            return backend, lines
-        lines.append(f"attention {name} not used: differs from the reference by {off:.2g}")
-    raise RuntimeError("no attention backend works: " + "; ".join(lines))
+    """-> (backend, lines about those passed over); `wanted`: a name that has to be taken, or None"""
+    return pick("attention", BACKENDS, wanted, lambda one: disagreement(one, device, dtype, heads, kv_heads, head_dim),
+                limit_of(dtype))

@@ -6,20 +6,21 @@ import decoder
 import experts
 import machine
 import timing
+from backends import reason
 from shard import InputError
 
 
 def device_of(torch, name):
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device; --device cpu tests the collector without one")
-    return torch.device(name)
+    return torch.device("cuda", 0) if name == "cuda" else torch.device(name)
 
 
 def hardware_of(torch, device):
     found = machine.hardware_name(torch, device)
     if found is None:
-        raise InputError(f"the device calls itself '{torch.cuda.get_device_name(device)}', which is in no table: give --hardware "
-                         "with rafter's name of it")
+        raise InputError(f"the device calls itself '{torch.cuda.get_device_name(device)}', which is in no table: give "
+                         "--hardware with rafter's name of it")
     return found
 
 
@@ -33,10 +34,11 @@ class Rig:
         wide = device.type == "cuda"
         try:
             with torch.no_grad():
-                self.attention, lines = attention.choose(device, self.dtype, 8 if wide else 4, 2, 128 if wide else 16, arguments.attention)
+                self.attention, lines = attention.choose(device, self.dtype, *((8, 2, 128) if wide else (4, 2, 16)),
+                                                         arguments.attention)
                 self.experts, more = experts.choose(device, self.dtype, 8, 2, arguments.experts)
                 self.elementwise, small = decoder.choose_elementwise(device, self.dtype, arguments.elementwise)
-        except (RuntimeError, KeyError) as why:
+        except RuntimeError as why:
             raise InputError(str(why)) from None
         self.lines = lines + more + small
 
@@ -51,21 +53,23 @@ class Rig:
                 return decoder.Decoder(shard, rows, self.device, self.dtype, self.attention,
                                        self.experts if shard.experts > 1 else None, self.elementwise)
         except self.torch.cuda.OutOfMemoryError if hasattr(self.torch.cuda, "OutOfMemoryError") else MemoryError as why:
-            raise InputError(f"{shard.name}: {shard.weight_bytes / 1e9:.1f} GB of weights and {rows} rows of KV cache do not fit: "
-                             f"{str(why).splitlines()[0]}") from None
+            raise InputError(f"{shard.name}: {shard.weight_bytes / 1e9:.1f} GB of weights and {rows} rows of KV cache do not "
+                             f"fit: {reason(why)}") from None
 
     def runner(self, shard, chunks):
         off = attention.disagreement(self.attention, self.device, self.dtype, shard.heads, shard.kv_heads, shard.head_dim)
         if off > attention.limit_of(self.dtype):
-            raise InputError(f"{shard.name}: attention {self.attention.name} differs from the reference by {off:.2g}; choose another: "
-                             "--attention sdpa")
+            raise InputError(f"{shard.name}: attention {self.attention.name} differs from the reference by {off:.2g}; choose "
+                             "another: --attention sdpa")
         made = self.decoder(shard, timing.rows_needed(chunks))
-        runner = timing.Runner(made, self.device, not self.arguments.no_graphs, self.arguments.repeats, self.arguments.wall_repeats)
-        runner.lines.append(f"{shard.name}: the logits of a mixed step differ by {self.difference(made):.2g} from those of plain kernels")
+        runner = timing.Runner(made, self.device, not self.arguments.no_graphs, self.arguments.repeats,
+                               self.arguments.wall_repeats)
+        runner.lines.append(f"{shard.name}: the logits of a mixed step differ by {self.difference(made):.2g} from those of plain "
+                            "kernels")
         return runner
 
     def difference(self, model):
-        """‖logits − those of the same decoder with the reference's attention, the loop over experts, eager operations‖ / ‖…‖.
+        """‖logits − wanted‖ / ‖wanted‖; wanted: of the same weights with plain attention, the loop over experts, eager operations.
         Rounding to bf16 in every layer is in it, and experts that it makes change."""
         longest = model.shard.max_model_len
         requests = [(1, 9, True), (1, longest // 2, True), (20, 17, False), (33, 0, False)]

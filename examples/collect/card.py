@@ -126,7 +126,8 @@ def write(settings, machines, chunks, file, repetitions, bandwidth=None):
     plan = settings["plan"]
     return TEMPLATE.format(
         title="Steps measured by the collector" + (" on a CPU: a test, not data" if cpu else f" on {machines[0]['device']}"),
-        claim="A test of the collector on a CPU. The times say nothing about a GPU." if cpu else "Measured on a GPU by rafter's own collector.",
+        claim="A test of the collector on a CPU. The times say nothing about a GPU." if cpu else
+        "Measured on a GPU by rafter's own collector.",
         rows=sum(len(c["steps"]) for c in chunks), experiments=len(by), file=file, repetitions=repetitions,
         machine="\n".join(machine), workloads="\n".join(workloads), table="\n".join(lines), repeats=settings["repeats"],
         wall_repeats=settings["wall_repeats"], variation=percent(statistics.median(everything) if everything else None),

@@ -63,7 +63,8 @@ class Progress:
 def show_plan(arguments):
     plan, on = plan_of(arguments), floor.device(arguments.hardware, arguments.bandwidth, arguments.peak)
     found, total = experiments(arguments, plan), 0.0
-    print(f"{'experiment':32} {'steps':>6} {'chunks':>6} {'with a prompt':>13} {'requests':>8} {'most KV tokens':>14} {'roofline s':>10}")
+    print(f"{'experiment':32} {'steps':>6} {'chunks':>6} {'with a prompt':>13} {'requests':>8} {'most KV tokens':>14} "
+          f"{'roofline s':>10}")
     for name, shard, _, chunks in found:
         steps = [step for chunk in chunks for step in chunk.steps]
         seconds = sum(floor.step_roofline_us(shard, step.requests, on) for step in steps) / 1e6
@@ -161,7 +162,7 @@ def measure(arguments):
                 measured += len(steps)
                 longest = max(longest, time.monotonic() - start)
                 minutes = (deadline - time.monotonic()) / 60
-                say(f"part {part.number}: {name}, {measured} steps measured, {work.left - measured} left, {minutes:.1f} min left")
+                say(f"part {part.number}: {name}, {measured} steps measured, {work.left - measured} left; {minutes:.1f} min left")
             runner = None
             rig.forget()
     finally:
@@ -185,7 +186,8 @@ def merge(arguments):
     text = output.table_text(output.HEADER, output.rows(settings, chunks), card.label_source(settings, machines))
     output.write_text(steps, text)
     output.write_text(repetitions, output.table_text(output.REPETITIONS, output.repetition_rows(chunks)))
-    output.write_text(target / "README.md", card.write(settings, machines, chunks, steps.name, repetitions.name, arguments.bandwidth))
+    output.write_text(target / "README.md",
+                      card.write(settings, machines, chunks, steps.name, repetitions.name, arguments.bandwidth))
     print(f"{sum(len(c['steps']) for c in chunks)} steps of {len({c['experiment'] for c in chunks})} experiments: "
           f"{steps} ({len(text) / 1e6:.1f} MB of text), {repetitions}, {target / 'README.md'}")
 
@@ -257,7 +259,7 @@ def parser():
         one.add_argument("--out", required=True, help="folder of the parts")
         one.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
         one.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
-        one.add_argument("--attention", help="flash, varlen, sdpa or reference (default: the first that agrees with the reference)")
+        one.add_argument("--attention", help="flash, varlen, sdpa or reference (default: the first that agrees with the last)")
         one.add_argument("--experts", help="grouped or loop (likewise)")
         one.add_argument("--elementwise", choices=("compiled", "eager"), help="default: compiled where that works")
         one.add_argument("--no-graphs", action="store_true", help="launch pure decode steps kernel by kernel too")
@@ -271,7 +273,8 @@ def parser():
     add_rig(made)
     made.add_argument("--minutes", type=float, default=9.0, help="of this part, the start included (default: %(default)s)")
     made.add_argument("--part", default="auto", help="its number (default: the next)")
-    made.add_argument("--log-every", type=float, default=0.0, help="seconds between lines of progress where there is no terminal")
+    made.add_argument("--log-every", type=float, default=0.0,
+                      help="seconds between lines of progress where there is no terminal")
     made.add_argument("--rig", default="collector-1", help="label of the measuring set-up (default: %(default)s)")
     made = command("components", components, "time the kernels of a layer alone")
     made.add_argument("--models", default=MODELS)

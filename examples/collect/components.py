@@ -1,7 +1,7 @@
 """Kernels of one layer, each timed alone: how far above its floor is each component? PyTorch.
 
-Consecutive launches take turns over several layers, so that weights and KV come from memory and not from the cache of the launch
-before; small activations may stay in the cache.
+Consecutive launches take turns over several layers, so that weights and KV come from memory and not from the cache of the
+launch before; small activations may stay in the cache.
 """
 import dataclasses
 import time
@@ -24,7 +24,7 @@ def sizes(quick):
 
 
 def timed(call, device, launches=24):
-    """Time of one launch [us], the mean over `launches`; they are queued behind a spinning kernel, so none waits for the host."""
+    """Time of one launch [us], the mean over `launches`, which are queued behind a spinning kernel: none waits for the host."""
     for i in range(LAYERS):
         call(i)
     if device.type != "cuda":
@@ -75,8 +75,9 @@ def measure(rig, shard, on, quick):
         for name, of in weights.items():
             outputs, inputs = of(model.layers[0]).shape
             x = random(count, inputs)
-            yield row("gemm_" + name, 2.0 * count * outputs * inputs, entry * (outputs * inputs + count * (outputs + inputs)), "", "",
-                      count, lambda i, x=x, of=of: F.linear(x, of(model.layers[i])))
+            moved = entry * (outputs * inputs + count * (outputs + inputs))
+            yield row("gemm_" + name, 2.0 * count * outputs * inputs, moved, "", "", count,
+                      lambda i, x=x, of=of: F.linear(x, of(model.layers[i])))
         x = random(count, shard.hidden)
         if shard.experts > 1:
             flops = 2.0 * count * shard.experts_per_token * shard.expert_weights
@@ -86,7 +87,8 @@ def measure(rig, shard, on, quick):
         yield row("add_norm", 0.0, entry * 4 * count * shard.hidden, "", "", count,
                   lambda i, x=x, more=more: model.small.add_norm(x, more, weight, shard.norm_epsilon))
         both = random(count, 2 * shard.intermediate)
-        yield row("gated", 0.0, entry * 3 * count * shard.intermediate, "", "", count, lambda i, both=both: model.small.gated(both))
+        yield row("gated", 0.0, entry * 3 * count * shard.intermediate, "", "", count,
+                  lambda i, both=both: model.small.gated(both))
         heads = random(count, shard.heads, shard.head_dim)
         at = torch.arange(count, device=device) % longest
         cos, sin = model.cos[at], model.sin[at]

@@ -172,7 +172,7 @@ class Scheduler:
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Log-normal lengths (median, sigma of ln), cut by drawing again; `running`: requests in the batch that the rate aims at."""
+    """Log-normal lengths (median, sigma of ln), cut by drawing again; `running`: requests in a batch, aimed at by the rate."""
     name: str
     prompt: tuple
     output: tuple
@@ -232,7 +232,8 @@ def pool_blocks(shard, block, memory, share=0.85):
     """Blocks of a KV pool in what weights leave of `share` of the memory [byte]."""
     blocks = int((memory * share - shard.weight_bytes) / (shard.kv_bytes_per_token * block))
     if blocks < 1:
-        raise InputError(f"{shard.name} at tp {shard.tp}: its weights ({shard.weight_bytes / 1e9:.1f} GB) leave no memory for a KV pool")
+        raise InputError(f"{shard.name} at tp {shard.tp}: its weights ({shard.weight_bytes / 1e9:.1f} GB) leave no memory for a "
+                         "KV pool")
     return blocks
 
 

@@ -1,13 +1,15 @@
 """The MLP of a mixture of experts: each token goes to the k experts that the router's own (random) weights favour. PyTorch.
 
-Backends: `grouped` (tokens sorted by expert, one grouped matrix product for all experts, counts stay on the device), `loop` (one
-product per expert; the host waits for the counts, so no CUDA graph). `choose` takes the first that agrees with `dense`, which
-lets every expert compute every token.
+Backends: `grouped` (tokens sorted by expert, one grouped matrix product for all experts, counts stay on the device), `loop`
+(one product per expert; the host waits for the counts, so no CUDA graph). `choose` takes the first that agrees with `dense`,
+which lets every expert compute every token.
 """
 import math
 
 import torch
 import torch.nn.functional as F
+
+from backends import pick
 
 
 def route(x, router, per_token):
@@ -88,16 +90,6 @@ def disagreement(backend, device, dtype, experts, per_token, hidden=256, interme
 
 
 def choose(device, dtype, experts, per_token, wanted=None):
-    limit = 1e-4 if dtype == torch.float32 else 3e-2
-    lines = []
-    for name in ([wanted] if wanted else BACKENDS):
-        try:
-            backend = BACKENDS[name]()
-            off = disagreement(backend, device, dtype, experts, per_token)
-        except Exception as why:
-            lines.append(f"experts {name} not used: {type(why).__name__}: {str(why).splitlines()[0] if str(why) else ''}"[:200])
-            continue
-        if off <= limit:
-            return backend, lines
-        lines.append(f"experts {name} not used: differs from the dense loop by {off:.2g}")
-    raise RuntimeError("no experts backend works: " + "; ".join(lines))
+    """-> (backend, lines about those passed over); `wanted`: a name that has to be taken, or None"""
+    return pick("experts", BACKENDS, wanted, lambda one: disagreement(one, device, dtype, experts, per_token),
+                1e-4 if dtype == torch.float32 else 3e-2)

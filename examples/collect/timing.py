@@ -9,6 +9,7 @@ import torch
 
 import attention
 import compositions
+from backends import reason
 from shard import InputError
 
 GRAPH_SIZES = [1, 2, 4] + list(range(8, 257, 8))  # pure decode steps are padded to the next of these
@@ -91,7 +92,7 @@ class Runner:
             except Exception as why:  # capture refused: the step is measured all the same, and the file says how
                 torch.cuda.synchronize()
                 self.graphs[size] = None
-                self.lines.append(f"no CUDA graph of {size} requests: {type(why).__name__}: {str(why).splitlines()[0] if str(why) else ''}"[:200])
+                self.lines.append(f"no CUDA graph of {size} requests: {reason(why)}")
         return self.graphs[size]
 
     def checked_graph(self, size):
@@ -157,8 +158,9 @@ class Runner:
         launches, found = [], []
         with torch.no_grad():
             for requests in steps:
-                if attention.cache_rows(requests) + GRAPH_SIZES[-1] * 2 > self.decoder.rows:
-                    raise InputError(f"a step needs {attention.cache_rows(requests)} rows of KV cache, there are {self.decoder.rows}")
+                needed = attention.cache_rows(requests) + 2 * GRAPH_SIZES[-1]
+                if needed > self.decoder.rows:
+                    raise InputError(f"a step needs {needed} rows of KV cache, there are {self.decoder.rows}")
                 launches.append(self.step(requests, 0)[3])
                 graph = self.graph_of(requests)
                 found.append({"gpu": [], "wall": [], "interval": [], "start_ns": [],

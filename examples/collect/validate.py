@@ -131,7 +131,8 @@ def audit(steps, bandwidth=None, tolerate=0):
             known["ratios"].append(row["times"]["gpu_time_us"] / least)
     below.sort()
     for ratio, line, target, time, least in below[:3] if len(below) > tolerate else []:
-        faults.append(f"line {line}: {target} {time:g} us is {ratio:.2f} of the floor, {least:.1f} us: the weights cannot be read so fast")
+        faults.append(f"line {line}: {target} {time:g} us is {ratio:.2f} of the floor, {least:.1f} us: the weights cannot be "
+                      "read so fast")
     if len(below) > max(3, tolerate):
         faults.append(f"{len(below)} times in all are below the floor")
     for known in facts.values():

@@ -1,5 +1,6 @@
-"""The PyTorch part of the collector on a CPU: is what is timed a decoder at all? Skips where PyTorch is absent. What belongs to a
-GPU (events, graphs, streams) is stood in for, so that the code around it runs; no kernel of a GPU is tested here."""
+"""The PyTorch part of the collector on a CPU: is what is timed a decoder at all? Skips where PyTorch is absent. What belongs to
+a GPU (events, graphs, streams) is stood in for, so that the code around it runs; no kernel of a GPU is tested here."""
+import cmath
 import contextlib
 import dataclasses
 import importlib.util
@@ -78,9 +79,8 @@ def plain_forward(model, ids):
         def turned(rows, t):
             out = []
             for head in rows.split(h):
-                pairs = [complex(float(head[j]), float(head[j + half])) * complex(
-                    torch.polar(torch.tensor(1.0, dtype=torch.float64), torch.tensor(t * s.rope_theta ** (-2 * j / h), dtype=torch.float64)).item())
-                    for j in range(half)]
+                pairs = [complex(float(head[j]), float(head[j + half])) * cmath.exp(1j * t * s.rope_theta ** (-2 * j / h))
+                         for j in range(half)]
                 out += [p.real for p in pairs] + [p.imag for p in pairs]
             return torch.tensor(out, dtype=torch.float64)
         q = torch.stack([turned(q[t], t) for t in range(count)])
@@ -89,7 +89,8 @@ def plain_forward(model, ids):
         for head in range(s.heads):
             other = head // (s.heads // s.kv_heads)
             for t in range(count):
-                score = torch.stack([(q[t, head * h:(head + 1) * h] * k[u, other * h:(other + 1) * h]).sum() for u in range(t + 1)])
+                query, keys = q[t, head * h:(head + 1) * h], k[:t + 1, other * h:(other + 1) * h]
+                score = torch.stack([(query * key).sum() for key in keys])
                 chance = torch.softmax(score / h**0.5, 0)
                 mixed[t, head * h:(head + 1) * h] = sum(chance[u] * v[u, other * h:(other + 1) * h] for u in range(t + 1))
         x = x + mixed @ wide(layer.out).T
@@ -329,7 +330,8 @@ class Timing(Case):
         records = self.runner().chunk(self.steps)
         for repeat in range(4):
             for one, following in zip(records, records[1:]):
-                self.assertAlmostEqual(one["interval"][repeat] * 1e3, following["start_ns"][repeat] - one["start_ns"][repeat], delta=1)
+                apart = following["start_ns"][repeat] - one["start_ns"][repeat]
+                self.assertAlmostEqual(one["interval"][repeat] * 1e3, apart, delta=1)
 
     def test_graphs_serve_pure_decode_and_gpu_time_is_taken_behind_a_spin(self):
         fake = FakeCuda()
@@ -391,7 +393,8 @@ class Rigs(Case):
         for shard in (tiny(), mixture()):
             rig = self.rig(attention=EmulatedVarlen())
             runner = rig.runner(shard, self.chunks(shard))
-            self.assertRegex(runner.lines[0], r"^tiny: the logits of a mixed step differ by (\d\.\d?e-\d\d|0) from those of plain kernels$")
+            self.assertRegex(runner.lines[0],
+                             r"^tiny: the logits of a mixed step differ by (\d(\.\d)?e-\d\d|0) from those of plain kernels$")
             self.assertIs(runner.decoder.attention, rig.attention)
             self.assertIs(runner.decoder.small, rig.elementwise)
 
@@ -452,7 +455,8 @@ class Command(Case):
     def test_a_part_without_time_leaves_all_for_the_next(self):
         with tempfile.TemporaryDirectory() as folder:
             measure = ("measure", "--out", folder, "--models", "tiny", "--workloads", "general", *self.ARGUMENTS)
-            self.assertRegex(self.collect(*measure, "--minutes", "0.0001").stderr, "0 steps measured, 40 left: run the same command again")
+            self.assertRegex(self.collect(*measure, "--minutes", "0.0001").stderr,
+                             "0 steps measured, 40 left: run the same command again")
             state = json.loads((pathlib.Path(folder) / "state.json").read_text())
             self.assertEqual(state["experiments"], {"tiny-tp2-general": {"steps_measured": 0, "steps_planned": 40}})
             self.assertRegex(self.collect(*measure).stderr, "part 2: 40 steps measured, 0 left")
@@ -461,23 +465,25 @@ class Command(Case):
         with tempfile.TemporaryDirectory() as folder:
             measure = ("measure", "--out", folder, "--models", "tiny", "--workloads", "general", *self.ARGUMENTS)
             self.collect(*measure)
-            self.assertRegex(self.collect(*measure, "--repeats", "7", status=2).stderr, "^collect.py: .*measured with another 'repeats': 4, now 7\n$")
+            self.assertRegex(self.collect(*measure, "--repeats", "7", status=2).stderr,
+                             "^collect.py: .*measured with another 'repeats': 4, now 7\n$")
 
     def test_a_missing_device_is_one_line(self):
         if torch.cuda.is_available():
             self.skipTest("there is a CUDA device")
         with tempfile.TemporaryDirectory() as folder:
-            self.assertRegex(self.collect("measure", "--out", folder, "--models", "tiny", status=2).stderr, "^collect.py: no CUDA device.*\n$")
+            self.assertRegex(self.collect("measure", "--out", folder, "--models", "tiny", status=2).stderr,
+                             "^collect.py: no CUDA device.*\n$")
 
     def test_components_are_timed_alone(self):
         with tempfile.TemporaryDirectory() as folder:
-            self.collect("components", "--out", folder, "--models", "tiny", "--quick", "--bandwidth", "1e11", "--peak", "1e12", "--device",
-                         "cpu", "--dtype", "float32")
+            self.collect("components", "--out", folder, "--models", "tiny", "--quick", "--bandwidth", "1e11", "--peak", "1e12",
+                         "--device", "cpu", "--dtype", "float32")
             lines = (pathlib.Path(folder) / "components.csv").read_text().splitlines()
             self.assertTrue(lines[0].startswith("# label source: measured on CPU"))
             kinds = {line.split(",")[2] for line in lines[2:]}
-            self.assertEqual(kinds, {"gemm_qkv", "gemm_attention_out", "gemm_gate_up", "gemm_down", "add_norm", "gated", "rotate", "lm_head",
-                                     "prefill_attention", "decode_attention", "kv_write"})
+            self.assertEqual(kinds, {"gemm_qkv", "gemm_attention_out", "gemm_gate_up", "gemm_down", "add_norm", "gated",
+                                     "rotate", "lm_head", "prefill_attention", "decode_attention", "kv_write"})
             for line in lines[2:]:
                 self.assertGreater(float(line.split(",")[6]), 0)
 

@@ -134,7 +134,7 @@ class Floors(unittest.TestCase):
                     self.assertGreater(floor.step_roofline_us(shard, step, device), floor.weakest_floor_us(shard, device))
 
     def test_the_work_of_a_small_step_by_hand(self):
-        # tiny, tp 2: L 2, d 64, 4 query heads and 2 KV heads of 8, f 48, V 64; a decode request with context 5, a prompt of 3 after 2
+        # tiny, tp 2: L 2, d 64, 4 query heads, 2 KV heads, h 8, f 48, V 64; a decode request after 5 tokens, a chunk of 3 after 2
         work = floor.component_work(read_model("tiny"), [(1, 5, True), (3, 2, False)])
         per_layer = 64 * 32 * 2 + 2 * 64 * 16 + 3 * 64 * 48
         self.assertEqual(work["gemm"], (2 * 4 * 2 * per_layer, 2 * 2 * per_layer))
