@@ -11,7 +11,7 @@ import compositions
 import floor
 import output
 import validate
-from shard import InputError, one_line, read_model
+from shard import InputError, add_models, one_line, read_model
 
 MODELS = "llama-2-7b,codellama-34b,llama-2-70b,mixtral-8x7b"
 WORKLOADS = ",".join(compositions.WORKLOADS)
@@ -173,6 +173,7 @@ def measure(arguments):
 
 
 def merge(arguments):
+    add_models(arguments.config)
     settings, machines, chunks = output.read_parts(arguments.out)
     if settings is None or not chunks:
         raise InputError(f"{one_line(arguments.out)}: no part with measured steps")
@@ -193,6 +194,7 @@ def merge(arguments):
 
 
 def check(arguments):
+    add_models(arguments.config)
     steps = validate.Steps(arguments.file)
     facts, faults = validate.audit(steps, arguments.bandwidth, arguments.tolerate)
     faults += validate.expect(facts, arguments.experiments, arguments.distinct)
@@ -255,6 +257,9 @@ def parser():
         one.add_argument("--bandwidth", type=float, help="of the memory [byte/s], for hardware that is not in floor.py")
         one.add_argument("--peak", type=float, help="dense bf16 [FLOP/s], likewise")
 
+    def add_config(one):
+        one.add_argument("--config", action="append", default=[], help="config.json of a model that is not in models/; may be repeated")
+
     def add_rig(one):
         one.add_argument("--out", required=True, help="folder of the parts")
         one.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
@@ -284,10 +289,12 @@ def parser():
     made = command("merge", merge, "make steps.csv, repetitions.csv.gz and the data card of all parts")
     made.add_argument("--out", required=True, help="folder of the parts")
     made.add_argument("--to", required=True, help="folder to write to")
+    add_config(made)
     made.add_argument("--gzip", action="store_true", help="steps.csv.gz")
     made.add_argument("--bandwidth", type=float)
     made = command("validate", check, "check a merged file: format, counts, floor; exit 2 on the first fault")
     made.add_argument("file")
+    add_config(made)
     made.add_argument("--study", help="path of rafter-study, which is run on the file too")
     made.add_argument("--bandwidth", type=float)
     made.add_argument("--tolerate", type=int, default=0, help="times below the floor that are no fault (default: %(default)s)")

@@ -74,8 +74,9 @@ MODELS = pathlib.Path(__file__).resolve().parent / "models"
 
 
 def read_config(path, tp=None):
-    """-> the Shard of a config.json. Our own files also hold `name`, `tp` and `max_model_len`; a model publisher's file has
-    other fields beside (ignored), its name is the folder's, and tp has to be given."""
+    """-> the Shard of a config.json. Our own files also hold `name`, `tp` and `max_model_len`; a publisher's file has other
+    fields beside (ignored), its name is the folder's and its longest sequence max_position_embeddings; tp has to be added to
+    it or given."""
     path = pathlib.Path(path)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -132,8 +133,20 @@ def read_config(path, tp=None):
                  norm_epsilon=real("rms_norm_eps", 1e-5))
 
 
+EXTRA = {}  # name -> Shard: models of files that the user named
+
+
+def add_models(paths):
+    """Makes the models of these files known by their names."""
+    for path in paths:
+        one = read_config(path)
+        EXTRA[one.name] = one
+
+
 def read_model(name):
-    """-> the Shard of models/NAME.json, or of a path that ends in .json"""
+    """-> the Shard of models/NAME.json, of a file that was added, or of a path that ends in .json"""
+    if name in EXTRA:
+        return EXTRA[name]
     if name.endswith(".json"):
         return read_config(name)
     path = MODELS / (name + ".json")

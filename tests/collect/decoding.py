@@ -439,6 +439,18 @@ class Command(Case):
             self.assertIn("A test of the collector on a CPU", text)
             self.assertEqual(len(validate.Steps(to / "steps.csv").rows), 80)
 
+    def test_a_model_of_ones_own_is_measured_with_its_routing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "own.json"
+            numbers = json.loads((COLLECT / "models" / "tiny.json").read_text())
+            config.write_text(json.dumps({**numbers, "name": "own", "num_local_experts": 4, "num_experts_per_tok": 2}))
+            out, to = pathlib.Path(folder) / "parts", pathlib.Path(folder) / "merged"
+            self.collect("measure", "--out", out, "--models", config, "--workloads", "codegen", *self.ARGUMENTS)
+            self.collect("merge", "--out", out, "--to", to, "--config", config)
+            self.assertRegex((to / "README.md").read_text(), r"\| own-tp2-codegen \| \d+\.\d \d+\.\d \d+\.\d \d+\.\d \|")
+            self.collect("validate", to / "steps.csv", "--bandwidth", "1e12", "--config", config)
+            self.assertRegex(self.collect("validate", to / "steps.csv", "--bandwidth", "1e12", status=2).stderr, "unknown model 'own'")
+
     def test_a_run_that_was_killed_goes_on_where_it_was(self):
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder)
