@@ -21,14 +21,25 @@ rafter::report_section judged(const rafter::evaluation_report& report, const raf
     if (report.find(name) == nullptr) continue;
     const condition close = every_fold(mape < 20_pct);
     const condition claimed = report.find("blackbox") != nullptr ? close && better_than("blackbox") : close;
-    verdicts.push_back(judge({.name = name,
-                              .claim = std::string(name) + " is within 20 % on every fold" +
+    verdicts.push_back(judge({.name = std::string("transfer of ") + name,
+                              .claim = std::string("within 20 % on every fold") +
                                        (report.find("blackbox") != nullptr ? ", and better than a blackbox" : ""),
                               .supported_if = under(report.split, of(name, claimed)),
                               .refuted_if = under(report.split, of(name, any_fold(mape > 30_pct)))},
                              evidence{{report.split, &report, &view}}));
   }
   return hypotheses_section(verdicts);
+}
+
+/// Predictors of different kinds, for pictures that show some: the best few are often of one kind. None: the best few.
+rafter::shown_predictors of_each_kind(const rafter::evaluation_report& report) {
+  rafter::shown_predictors shown;
+  for (const char* name : {"best", "kernel9", "roofline9", "trees", "ridge30", "blackbox"}) {
+    const rafter::predictor_result* const one = report.find(name);
+    if (one != nullptr && !one->folds.empty() && shown.names.size() < 4) shown.names.emplace_back(name);
+  }
+  if (shown.names.size() < 3) shown.names.clear();
+  return shown;
 }
 
 }  // namespace
@@ -41,6 +52,7 @@ void diagnose(rafter::evaluation_report& report, const rafter::step_view& view,
   rafter::diagnose(report, view, folds,
                    {.reference = asked.reference,
                     .threads = asked.threads,
+                    .shown = of_each_kind(report),
                     .lines = std::move(lines),
                     .parameters = more.sensitivities,
                     .progress = asked.progress});
