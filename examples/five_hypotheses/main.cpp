@@ -17,16 +17,18 @@
 #include "examples/data/embedded_steps.hpp"
 #include "hypotheses.hpp"
 #include "more.hpp"
+#include "rafter/evaluation/hypothesis/bootstrap_intervals.hpp"
 #include "rafter/io/file.hpp"
 
 namespace {
 
 using rafter::evaluation_report, rafter::hypotheses::evidence;
 
-/// What conditions about labels need of the rows.
+/// What conditions about labels, and intervals, need of the rows.
 template <class Data> rafter::step_view groups_of(const Data& data) {
   rafter::step_view view;
   view.rows = data.size();
+  view.step_ids.assign(data.step_ids().begin(), data.step_ids().end());
   for (std::size_t axis = 0; axis < rafter::group_axes; ++axis) {
     const auto which = static_cast<rafter::group>(axis);
     if (data.has_group(which)) view.groups[axis] = data.groups(which);
@@ -83,6 +85,7 @@ evidence known_requests(evaluation_report (*run)(const study::request&), const s
   for (auto& one : running) reports.push_back(one.get());
   for (auto& one : incomplete.get()) reports[0].results.push_back(std::move(one));
   evidence known;
+  known.interval = rafter::hypotheses::bootstrap_intervals();
   for (std::size_t i = 0; i < all.size(); ++i) known.evaluations.push_back({all[i].name, &reports[i], &view});
   known.evaluations[0].importances = {{"trees", importances}};
   if (!in_time) {
@@ -147,11 +150,12 @@ void judge_blis_steps(const std::string& path) {
                         {"roofline9_study", "roofline16_study", "roofline36_study"});
     const rafter::step_view view = groups_of(data.for_target(target));
     const std::array<evaluation_report, 4> reports{temporal.get(), lomo.get(), lowo.get(), shared.get()};
-    const evidence known{{"temporal", &reports[0], &view},
-                         {"lomo", &reports[1], &view},
-                         {"lowo", &reports[2], &view},
-                         {"shared_temporal", &reports[3], &view},
-                         {.name = "routing", .why_not = "both models are dense"}};
+    evidence known{{"temporal", &reports[0], &view},
+                   {"lomo", &reports[1], &view},
+                   {"lowo", &reports[2], &view},
+                   {"shared_temporal", &reports[3], &view},
+                   {.name = "routing", .why_not = "both models are dense"}};
+    known.interval = rafter::hypotheses::bootstrap_intervals();
     if (column == std::string("interval_us")) {
       print("blis_steps, interval_us: steps of an engine in 3 runs, no KV lengths",
             judge(five::hypotheses(here), known));

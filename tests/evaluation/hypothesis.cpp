@@ -1,6 +1,8 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #include "rafter/evaluation/hypothesis.hpp"
 
+#include "rafter/evaluation/text.hpp"  // after it: both wrap lines
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -464,6 +466,65 @@ TEST(Verdicts, CallAValueTooCloseWhenItsIntervalHoldsTheThreshold) {
   EXPECT_TRUE(found.evidence[0].too_close);  // 15 ± 6 %
   EXPECT_FALSE(found.evidence[1].too_close);
   EXPECT_NE(text_of(found).find("TOO CLOSE TO CALL"), std::string::npos);
+}
+TEST(Verdicts, AreWrappedByColumnsAndNotByBytes) {
+  const auto made = three();
+  hypothesis asked = claim("good", every_fold(mape < 20_pct), any_fold(mape > 50_pct));
+  asked.name.clear();
+  asked.claim =
+      std::string(19, 'a') + " \u00b5\u00b5\u00b5\u00b5\u00b5\u00b5\u00b5\u00b5\u00b5\u00b5";  // 30 columns, 40 bytes
+  const std::string text = text_of(judge(asked, made.known()), 30);
+  EXPECT_EQ(text.substr(0, text.find('\n')), asked.claim);
+}
+TEST(Quantifiers, OfNoSetAtAllSayNothingThoughNoneIsAskedFor) {
+  const auto made = three();
+  const evidence known = made.known();
+  const row_sets none = fold_of("f0").where(group::routing, "moe").at_least(0);
+  EXPECT_EQ(asked(of("good", every(none, mape < 20_pct)), known), truth::unknown);
+  EXPECT_EQ(asked(of("good", any(none, mape < 20_pct)), known), truth::unknown);
+  EXPECT_EQ(asked(of("good", worst_of(none, mape) < 20_pct), known), truth::unknown);
+  EXPECT_EQ(asked(of("good", count_of(none, mape < 20_pct) >= 0), known), truth::unknown);
+}
+TEST(Verdicts, SayThatAShortCircuitIsUnknown) {
+  const auto made = three();
+  hypothesis both = claim("good", every_fold(mape < 20_pct), any_fold(mape > 50_pct));
+  both.short_circuit_if = under("elsewhere", of("good", every_fold(mape < 20_pct)));
+  const verdict supported = judge(both, made.known());
+  EXPECT_EQ(supported.kind, rafter::verdict_kind::supported);
+  EXPECT_EQ(supported.reason.rfind("whether it is short-circuited is unknown: there is no evaluation 'elsewhere'", 0),
+            0U)
+      << supported.reason;
+  both.supported_if = of("good", every_fold(mape < 1_pct));
+  const verdict neither = judge(both, made.known());
+  EXPECT_EQ(neither.reason.rfind("neither what would support it nor what would refute it holds; whether it is", 0),
+            0U)
+      << neither.reason;
+}
+TEST(Quantities, OfTwoPredictorsAreAskedForTheIntervalOfTheirDifferences) {
+  const auto made = three();
+  evidence known = made.known();
+  std::vector<std::vector<double>> seen;
+  known.interval = [&](const interval_request& asked) -> std::optional<value_interval> {
+    if (!asked.sets.empty()) return value_interval{0.0, 1.0};  // of each by itself: not to be used
+    EXPECT_EQ(asked.of, interval_request::statistic::mean);
+    EXPECT_EQ(asked.unit, "fold");
+    seen.push_back(asked.values);
+    return value_interval{-0.4, -0.2};
+  };
+  const evidence_line line = line_of(of("good", better_than("bad")), known);
+  ASSERT_EQ(seen.size(), 1U);
+  ASSERT_EQ(seen[0].size(), 3U);
+  EXPECT_NEAR(seen[0][0], 0.05 - 0.5, 1e-12);
+  EXPECT_NEAR(seen[0][1], 0.10 - 0.1, 1e-12);
+  EXPECT_NEAR(seen[0][2], 0.15 - 0.6, 1e-12);
+  ASSERT_TRUE(line.interval);
+  EXPECT_NEAR(line.interval->lower, 0.4 - 0.4, 1e-12);  // around the threshold, the other's 40 %
+  EXPECT_NEAR(line.interval->upper, 0.4 - 0.2, 1e-12);
+  const evidence_line near =
+      line_of(within(2_pct, of("good", mean_over_folds(mape)), of("bad", mean_over_folds(mape))), known);
+  ASSERT_TRUE(near.interval);
+  EXPECT_EQ(near.interval->lower, -0.4);
+  EXPECT_FALSE(line_of(of("good", better_than("bad", worst_fold(mape))), known).interval);
 }
 TEST(Section, BeginsWithTheVerdicts) {
   const auto made = three();

@@ -173,6 +173,16 @@ TEST(Json, IsExplainedFieldByField) {
     EXPECT_NE(page.find('`' + name + '`'), std::string::npos) << name << " is not on the page";
   }
 }
+TEST(Json, ShowsBytesThatAreNotUtf8) {
+  evaluation_report report = full_report();
+  report.source = "a\xff\u00b5.csv";
+  report.results.front().folds.front().held_out = "m\xc3";
+  report.notes = {"tab\tkept"};
+  const auto json = nlohmann::ordered_json::parse(json_of(report).dump());
+  EXPECT_EQ(json["data"]["path"], "a\\xff\u00b5.csv");
+  EXPECT_EQ(json["results"][0]["folds"][0]["held_out"], "m\\xc3");
+  EXPECT_EQ(json["notes"][0], "tab\tkept");
+}
 TEST(Json, SaysItsVersion) { EXPECT_EQ(parsed()["schema_version"], report_schema_version); }
 TEST(Json, GivesSectionsWithNumbersWhereTablesHaveThem) {
   const auto json = nlohmann::ordered_json::parse(json_of(full_report()).dump());

@@ -79,7 +79,8 @@ TEST(EvaluateIntervals, OfANoisierNewGroupPooledRowsCoverLessThanGroupsAlike) {
   const std::vector<std::size_t> sizes{4000, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200};
   const made_steps steps = groups_of(spreads, sizes, 3);
   const auto pooled = by(steps, conformal_rule::pooled), cdfs = by(steps, conformal_rule::pooled_cdfs),
-             alike = by(steps, conformal_rule::groups_alike), worst = by(steps, conformal_rule::worst_of_groups);
+             alike = by(steps, conformal_rule::groups_alike),
+             worst = by(steps, conformal_rule::worst_of_groups, 0.8);  // of 11 groups, 90 % would be infinite
   EXPECT_LT(pooled.folds[10].coverage(), 0.5);
   EXPECT_GT(cdfs.folds[10].coverage(), pooled.folds[10].coverage() + 0.1);
   EXPECT_GT(alike.folds[10].coverage(), cdfs.folds[10].coverage() + 0.02);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "rafter/estimator/quantile_trees.hpp"
@@ -49,6 +50,19 @@ TEST(QuantileIntervals, OfOverfittedTreesHoldTheirLevelOnlyWhenCalibrated) {
   EXPECT_LT(share(raw), 0.74);
   const double deviation = std::sqrt(0.8 * 0.2 * (1.0 / 2400 + 1.0 / 1200));
   EXPECT_NEAR(share(calibrated), 0.8, 4 * deviation + 0.02);  // fits on four fifths of the rows are a little worse
+}
+
+struct tells : band {
+  static std::string tuned() { return "the number of trees, on held-out rows"; }
+};
+TEST(QuantileIntervals, TellWhatTheirEstimatorTunesAndWhatTheyCalibrateOn) {
+  const std::string width = "the width of the intervals, on rows that k_fold holds out inside the training rows";
+  EXPECT_EQ((conformalized_quantiles<tells, k_fold, of_rows>::tuned()),
+            "the number of trees, on held-out rows; " + width);
+  EXPECT_EQ((conformal<tells, k_fold, of_rows>::tuned()), "the number of trees, on held-out rows; " + width);
+  EXPECT_EQ(quantile_intervals<tells>::tuned(), tells::tuned());
+  struct silent {};
+  EXPECT_EQ((conformal<silent, k_fold, of_rows>::tuned()), width);
 }
 
 TEST(QuantileIntervals, GiveRecordsTheIntervalsOfRows) {

@@ -59,6 +59,44 @@ TEST(IntervalsSection, ShowsFoldsWorstFirstAndWhatTheLimitsHide) {
   EXPECT_EQ(honesty.items.back(), "95 % intervals: infinite");
 }
 
+TEST(IntervalsSection, SaysWhatTheRuleThatWasUsedPromises) {
+  interval_result used = result_of({90, 70, 100}, 100);
+  used.exchangeable = "model";
+  used.calibration = "k_fold";
+  const auto promise = [&](conformal_rule rule, bool random = false) {
+    used.rule = rule;
+    used.random_calibration = random;
+    return std::get<bullet_list>(intervals_section({used}).blocks.at(3)).items.at(1);
+  };
+  const auto begins = [](const std::string& text, const std::string& with) { return text.rfind(with, 0) == 0; };
+  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const std::string rows = promise(conformal_rule::pooled), random = promise(conformal_rule::pooled, true);
+  EXPECT_TRUE(begins(rows, "90.0 % is promised for new rows of the calibrated groups, exchangeable with")) << rows;
+  EXPECT_FALSE(has(rows, "later times"));
+  EXPECT_TRUE(has(random, "k_fold drew the calibrated rows by lot")) << random;
+  EXPECT_TRUE(has(random, "nothing of other runs or of later times")) << random;
+  const std::string cdfs = promise(conformal_rule::pooled_cdfs);
+  EXPECT_TRUE(begins(cdfs, "90.0 % is promised on average over new groups (model)")) << cdfs;
+  EXPECT_TRUE(has(cdfs, "only as those become many")) << cdfs;
+  EXPECT_TRUE(has(cdfs, "no promise for any one model")) << cdfs;
+  EXPECT_TRUE(
+      begins(promise(conformal_rule::groups_alike), "At least 90.0 % is promised on average over new groups"));
+  EXPECT_TRUE(has(promise(conformal_rule::worst_of_groups), "about 95.0 % of the rows of 95.0 % of the new groups"));
+  EXPECT_TRUE(has(promise(conformal_rule::as_predicted), "nothing is promised"));
+}
+
+TEST(IntervalsSection, SaysEachPromiseOnceAndWhoseItIs) {
+  interval_result first = result_of({90, 70, 100}, 100), second = first, third = first;
+  second.predictor = "trees";
+  third.rule = conformal_rule::groups_alike;
+  third.method = "groups alike";
+  const report_section made = intervals_section({first, second, third});
+  const auto& lines = std::get<bullet_list>(made.blocks.at(3)).items;
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_EQ(lines[1].rfind("kernel9, pooled CDFs; trees, pooled CDFs: 90.0 % is promised", 0), 0U) << lines[1];
+  EXPECT_EQ(lines[2].rfind("kernel9, groups alike: At least 90.0 %", 0), 0U) << lines[2];
+}
+
 TEST(IntervalsSection, OfNothingSaysSo) {
   const report_section made = intervals_section({});
   EXPECT_EQ(std::get<paragraph>(made.blocks.at(0)).text, "No prediction intervals: none were asked for.");

@@ -138,8 +138,31 @@ TEST(ConformalRules, OnlyGroupAwareOnesKeepTheirLevelOnNewGroups) {
   const double alike = coverage_of_new_groups(conformal_rule::groups_alike, 10, 200, 2);
   EXPECT_GE(alike, 0.9 - limit);
   EXPECT_LE(alike, 0.9 + 2.0 / 11.0);
-  EXPECT_GE(coverage_of_new_groups(conformal_rule::worst_of_groups, 10, 200, 3), 0.8 - limit);
-  EXPECT_EQ(coverage_of_new_groups(conformal_rule::groups_alike, 5, 20, 4), 1.0);  // too few: everything, said so
+  EXPECT_GE(coverage_of_new_groups(conformal_rule::worst_of_groups, 19, 200, 3), 0.9 - limit);
+  EXPECT_EQ(coverage_of_new_groups(conformal_rule::worst_of_groups, 18, 20, 3), 1.0);  // too few at 90 %
+  EXPECT_EQ(coverage_of_new_groups(conformal_rule::groups_alike, 5, 20, 4), 1.0);      // too few: everything, said so
+}
+
+TEST(ConformalRules, HalveAlphaForTheWorstOfGroups) {
+  std::vector<double> scores;
+  std::vector<std::uint32_t> groups;
+  for (std::uint32_t group = 0; group < 30; ++group) {
+    for (int i = 1; i <= 99; ++i) scores.push_back(i * (1.0 + group)), groups.push_back(group);
+  }
+  EXPECT_EQ(conformal_quantile(conformal_rule::worst_of_groups, scores, groups, 0.2),
+            quantile_of_group_quantiles(scores, groups, 0.1, 0.1));
+  EXPECT_EQ(conformal_quantile(conformal_rule::worst_of_groups, scores, groups, 0.2),
+            28.0 * 90.0);  // rank ⌈31 · 0.9⌉
+}
+
+TEST(ConformalRules, TakeAnyCodesForGroups) {
+  const std::vector<double> scores{1, 2, 3, 4, 5, 6};
+  const std::vector<std::uint32_t> small{0, 0, 1, 1, 2, 2},
+      huge{0xFFFFFFFFU, 0xFFFFFFFFU, 7, 7, 0x80000000U, 0x80000000U};
+  for (const conformal_rule rule :
+       {conformal_rule::pooled_cdfs, conformal_rule::groups_alike, conformal_rule::worst_of_groups}) {
+    EXPECT_EQ(conformal_quantile(rule, scores, huge, 0.7), conformal_quantile(rule, scores, small, 0.7));
+  }
 }
 
 TEST(ConformalRules, OfExchangeableRowsKeepTheLevelExactly) {

@@ -1,6 +1,7 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/section.hpp"
+#include "rafter/io/error.hpp"
 
 namespace rafter {
 
@@ -31,6 +34,30 @@ inline nlohmann::ordered_json plotted(double value) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.6g", value);
   return std::strtod(text.data(), nullptr);
+}
+
+/// Bytes that are not UTF-8, or not printable, as "\\xff", as reports show them: JSON cannot say them, and `dump` would throw.
+RAFTER_COLD inline void escape_bytes(nlohmann::ordered_json& of) {
+  if (of.is_structured()) {
+    for (auto& one : of) escape_bytes(one);
+    return;
+  }
+  if (!of.is_string()) return;
+  auto& text = of.get_ref<std::string&>();
+  const auto ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80U; };
+  if (std::all_of(text.begin(), text.end(), ascii)) return;
+  std::string made;
+  for (std::string_view rest = text; !rest.empty();) {
+    std::size_t length = 1;
+    if (!ascii(rest.front()) && (length = printable_length(rest)) == 0) {
+      append_escaped_byte(made, rest.front());
+      length = 1;
+    } else {
+      made += rest.substr(0, length);
+    }
+    rest.remove_prefix(length);
+  }
+  text = std::move(made);
 }
 
 RAFTER_COLD inline nlohmann::ordered_json json_of(const plot& picture) {
@@ -90,7 +117,7 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const report_section& section)
 }  // namespace detail
 
 /// The report as JSON; percentages as numbers (10.0 = 10 %), times in microseconds, parameters in base units, undefined
-/// values as null. docs/evaluation/report_json.md says what each field is, docs/evaluation/report.schema.json says it to
+/// values as null; bytes that are not UTF-8 as "\xff". docs/evaluation/report_json.md says what each field is, docs/evaluation/report.schema.json says it to
 /// programs.
 RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& report) {
   using json = nlohmann::ordered_json;
@@ -229,6 +256,7 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& repor
       if (!split.refused.empty()) made["worst_fold_split"]["refused"] = split.refused;
     }
   }
+  detail::escape_bytes(out);
   return out;
 }
 

@@ -58,29 +58,46 @@ constexpr std::string_view name_of(conformal_rule rule) {
 }
 
 namespace detail {
+/// Codes of groups as 0 … count - 1, whatever numbers they are.
+struct dense_groups {
+  std::vector<std::size_t> of_row;
+  std::size_t count = 0;
+};
+inline dense_groups dense_groups_of(std::span<const std::uint32_t> codes) {
+  std::vector<std::uint32_t> known(codes.begin(), codes.end());
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  dense_groups made;
+  made.count = known.size();
+  made.of_row.reserve(codes.size());
+  for (const std::uint32_t code : codes) {
+    made.of_row.push_back(
+        static_cast<std::size_t>(std::lower_bound(known.begin(), known.end(), code) - known.begin()));
+  }
+  return made;
+}
+
 /// The least score up to which each group's share of scores, added over the G groups that have any, is at least
 /// (G + unknown) (1 - alpha); infinite when no score is, NaN when one is NaN.
 inline double quantile_of_groups(std::span<const double> scores, std::span<const std::uint32_t> groups, double alpha,
                                  std::size_t unknown) {
-  std::uint32_t codes = 0;
-  for (const std::uint32_t code : groups) codes = std::max(codes, code + 1);
-  std::vector<std::size_t> rows(codes, 0);
-  for (const std::uint32_t code : groups) ++rows[code];
-  const auto present =
-      static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [](std::size_t own) { return own > 0; }));
-  std::vector<std::pair<double, std::uint32_t>> order;
+  const dense_groups dense = dense_groups_of(groups);
+  const std::size_t present = dense.count;
+  std::vector<std::size_t> rows(present, 0);
+  for (const std::size_t group : dense.of_row) ++rows[group];
+  std::vector<std::pair<double, std::size_t>> order;
   order.reserve(scores.size());
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (std::isnan(scores[i])) return std::numeric_limits<double>::quiet_NaN();
-    order.emplace_back(scores[i], groups[i]);
+    order.emplace_back(scores[i], dense.of_row[i]);
   }
   std::sort(order.begin(), order.end());
   const double needed = static_cast<double>(present + unknown) * (1.0 - alpha) - 1e-9;
   if (present == 0 || needed > static_cast<double>(present)) return std::numeric_limits<double>::infinity();
   if (!(needed > 0.0)) return -std::numeric_limits<double>::infinity();
   double below = 0.0;
-  for (const auto& [score, code] : order) {
-    below += 1.0 / static_cast<double>(rows[code]);
+  for (const auto& [score, group] : order) {
+    below += 1.0 / static_cast<double>(rows[group]);
     if (below >= needed) return score;
   }
   return order.back().first;  // needed is all groups, but for rounding
@@ -122,15 +139,14 @@ inline double group_quantile(std::span<const double> scores, std::span<const std
 ///
 /// Guarantee: with probability ≥ 1 - alpha_of_groups a new group that is exchangeable with the others has its own
 /// quantile at most here, which then covers a share 1 - alpha_of_rows of its rows; so a row of a new group is covered
-/// with probability ≥ 1 - alpha_of_rows - alpha_of_groups (double conformal prediction of Dunn, Wasserman and Ramdas
-/// 2022 is this with both halved). Wide: it pays for the worst group everywhere. It fails as group_quantile does.
+/// with probability ≥ 1 - alpha_of_rows - alpha_of_groups: to cover it with 1 - alpha, both are alpha / 2 (double
+/// conformal prediction of Dunn, Wasserman and Ramdas 2022). Wide: it pays for the worst group everywhere. It fails as group_quantile does.
 /// @param groups  of each score: any codes. @returns NaN when a score is NaN
 inline double quantile_of_group_quantiles(std::span<const double> scores, std::span<const std::uint32_t> groups,
                                           double alpha_of_rows, double alpha_of_groups) {
-  std::uint32_t codes = 0;
-  for (const std::uint32_t code : groups) codes = std::max(codes, code + 1);
-  std::vector<std::vector<double>> own(codes);
-  for (std::size_t i = 0; i < scores.size(); ++i) own[groups[i]].push_back(scores[i]);
+  const detail::dense_groups dense = detail::dense_groups_of(groups);
+  std::vector<std::vector<double>> own(dense.count);
+  for (std::size_t i = 0; i < scores.size(); ++i) own[dense.of_row[i]].push_back(scores[i]);
   std::vector<double> quantiles;
   for (std::vector<double>& group : own) {
     if (!group.empty()) quantiles.push_back(conformal_quantile(std::move(group), alpha_of_rows));
@@ -138,7 +154,8 @@ inline double quantile_of_group_quantiles(std::span<const double> scores, std::s
   return conformal_quantile(std::move(quantiles), alpha_of_groups);
 }
 
-/// One of the rules. `worst_of_groups` takes alpha for rows and for groups.
+/// One of the rules, each at the same promise as far as it has one: a row may lie outside with probability alpha.
+/// `worst_of_groups` takes half of alpha for rows and half for groups: level 90 % needs 19 groups.
 inline double conformal_quantile(conformal_rule rule, std::span<const double> scores,
                                  std::span<const std::uint32_t> groups, double alpha) {
   switch (rule) {
@@ -151,7 +168,7 @@ inline double conformal_quantile(conformal_rule rule, std::span<const double> sc
     case conformal_rule::groups_alike:
       return group_quantile(scores, groups, alpha);
     case conformal_rule::worst_of_groups:
-      return quantile_of_group_quantiles(scores, groups, alpha, alpha);
+      return quantile_of_group_quantiles(scores, groups, alpha / 2.0, alpha / 2.0);
   }
   return std::numeric_limits<double>::quiet_NaN();
 }

@@ -166,7 +166,11 @@ RAFTER_COLD inline finding quantified(const scope& where, const row_sets& over, 
                                              leaf.what.evaluate,
                                              leaf.what.absolute,
                                              interval_request::statistic::value,
-                                             {{chosen->label, chosen->actual(), chosen->predicted()}}});
+                                             {chosen->columns()},
+                                             {},
+                                             0,
+                                             over.unit(),
+                                             at.at->view});
     }
     lines.push_back(std::move(line));
   }
@@ -239,8 +243,11 @@ template <scale In, class T> condition comparison(const quantity_of<In>& what, r
             [=](const scope& where) {
               const reading limit = to(where);
               if (limit.is_exact()) {
-                finding made = compared(where, what(where), is, limit.value, In, text);
-                return made;
+                reading found = what(where);
+                // Paired: that both err more on the same folds says nothing of which is better.
+                found.interval = detail::of_difference(where, found, limit);
+                if (found.interval) found.interval->lower += limit.value, found.interval->upper += limit.value;
+                return compared(where, found, is, limit.value, In, text);
               }
               const reading found = what(where);
               return compared(where, reading::nothing(joined_reasons(found.unknown, limit.unknown)), is,

@@ -53,6 +53,7 @@ struct evaluation_evidence {
 
 struct value_interval {
   double lower = 0.0, upper = 0.0;
+  std::string how = {};  ///< what it is of: "95 %, 15 folds drawn again"
 };
 
 /// A measured value that an uncertainty may be computed of: a statistic of one or more sets of rows.
@@ -61,12 +62,17 @@ struct interval_request {
   struct columns {
     std::string_view label;  ///< fold or group
     std::span<const double> actual, predicted;
+    std::vector<std::size_t> rows = {};  ///< their numbers in the data; empty where they are not known
   };
   std::string_view evaluation, predictor, metric;
   double (*evaluate)(std::span<const double> actual, std::span<const double> predicted) = nullptr;
   bool absolute = false;            ///< of the magnitude of the metric
   statistic of = statistic::value;  ///< over the sets; `value`: there is one set
-  std::vector<columns> sets;
+  std::vector<columns> sets;        ///< empty of a difference between two predictors
+  std::vector<double> values = {};  ///< of each set, or each set's difference; empty of `value`
+  std::size_t worst = 0;            ///< which set `worst` is
+  std::string_view unit = "fold";   ///< what a set is: "fold", "model"
+  const step_view* view = nullptr;  ///< of the data; may be null
 };
 using interval_function = std::function<std::optional<value_interval>(const interval_request&)>;
 

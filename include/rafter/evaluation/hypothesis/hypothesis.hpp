@@ -61,7 +61,7 @@ struct verdict {
   };
   std::string name, claim;
   verdict_kind kind = verdict_kind::not_testable;
-  std::string reason;  ///< one sentence or none
+  std::string reason;  ///< one line or none; with what is not known of a short circuit
   std::vector<asked> conditions;
   std::vector<hypotheses::evidence_line> evidence;  ///< in the order of the conditions
   std::size_t close_calls = 0;                      ///< values whose interval holds the threshold
@@ -71,6 +71,7 @@ struct verdict {
 /// success metric (M), each yes, no or unknown (·: any):
 ///
 ///   C yes                                      short-circuited; what the verdict would be without C is said beside it
+///   C unknown                                  the verdict is as without C; `reason` says what is unknown of C
 ///   S yes, R yes                               hypothesis_error: the hypothesis contradicts itself
 ///   R yes                                      refuted
 ///   S yes, R no,  M yes or none                supported
@@ -97,10 +98,10 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
     }
     return found;
   };
-  truth circuit = truth::no;
-  if (of.short_circuit_if) circuit = ask("short_circuit_if", *of.short_circuit_if).holds;
+  finding circuit = finding::of(truth::no, {});
+  if (of.short_circuit_if) circuit = ask("short_circuit_if", *of.short_circuit_if);
   const finding support = ask("supported_if", of.supported_if), against = ask("refuted_if", of.refuted_if);
-  if (circuit != truth::yes && support.holds == truth::yes && against.holds == truth::yes) {
+  if (circuit.holds != truth::yes && support.holds == truth::yes && against.holds == truth::yes) {
     throw hypotheses::hypothesis_error("hypothesis '" + of.name + "' is both supported and refuted: " +
                                        of.supported_if.text() + " and " + of.refuted_if.text() + " both hold");
   }
@@ -138,7 +139,11 @@ RAFTER_COLD inline verdict judge(const hypothesis& of, const hypotheses::evidenc
   } else {
     made.reason = hypotheses::detail::joined_reasons(support.why_unknown, against.why_unknown);
   }
-  if (circuit == truth::yes) {
+  if (circuit.holds == truth::unknown) {
+    made.reason +=
+        (made.reason.empty() ? "" : "; ") + ("whether it is short-circuited is unknown: " + circuit.why_unknown);
+  }
+  if (circuit.holds == truth::yes) {
     made.reason = of.short_circuit_says + (of.short_circuit_says.empty() ? "" : "; ") +
                   "without that: " + std::string(name_of(made.kind));
     made.kind = verdict_kind::short_circuited;

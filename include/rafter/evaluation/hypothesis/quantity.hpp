@@ -33,6 +33,10 @@ struct reading {
       std::numeric_limits<double>::infinity();  ///< that it could be on any outcome: of a count, what there is
   std::string most_of = {};                     ///< what there is that many of
   std::optional<value_interval> interval = {};
+  /// Of a mean over sets: their labels and values, so that two can be compared set by set.
+  std::vector<std::string> set_labels = {};
+  std::vector<double> set_values = {};
+  std::string unit = {};
 
   static reading exactly(double value, std::string decided_by = {}) {
     if (std::isnan(value)) return nothing("it is undefined");
@@ -68,6 +72,16 @@ RAFTER_COLD inline reading combined(const reading& a, const reading& b, double (
   if (!a.is_exact() || !b.is_exact()) return reading::nothing(joined_reasons(a.unknown, b.unknown));
   return reading::exactly(join(a.value, b.value));
 }
+/// The interval of a - b where both are means over the same sets: of the mean of the sets' differences. Else none.
+RAFTER_COLD inline std::optional<value_interval> of_difference(const scope& where, const reading& a,
+                                                               const reading& b) {
+  if (!where.known->interval || a.set_values.empty() || a.set_labels != b.set_labels) return std::nullopt;
+  interval_request asked;
+  asked.of = interval_request::statistic::mean;
+  for (std::size_t i = 0; i < a.set_values.size(); ++i) asked.values.push_back(a.set_values[i] - b.set_values[i]);
+  asked.unit = a.unit;
+  return where.known->interval(asked);
+}
 template <scale To, scale A, scale B>
 quantity_of<To> joined(const quantity_of<A>& a, const quantity_of<B>& b, const char* sign,
                        double (*join)(double, double)) {
@@ -81,7 +95,14 @@ template <scale In> quantity_of<In> operator+(const quantity_of<In>& a, const qu
   return detail::joined<In>(a, b, " + ", [](double x, double y) { return x + y; });
 }
 template <scale In> quantity_of<In> operator-(const quantity_of<In>& a, const quantity_of<In>& b) {
-  return detail::joined<In>(a, b, " - ", [](double x, double y) { return x - y; });
+  return {a.wrapped() + " - " + b.wrapped(),
+          [=](const scope& where) {
+            const reading left = a(where), right = b(where);
+            reading made = detail::combined(left, right, [](double x, double y) { return x - y; });
+            if (made.is_exact()) made.interval = detail::of_difference(where, left, right);
+            return made;
+          },
+          true};
 }
 template <scale In> number operator/(const quantity_of<In>& a, const quantity_of<In>& b) {
   return detail::joined<scale::number>(a, b, " / ", [](double x, double y) { return x / y; });
@@ -134,6 +155,11 @@ RAFTER_COLD inline reading statistic_over(const scope& where, const row_sets& ov
     double sum = 0.0;
     for (const double one : values) sum += one;
     made = reading::exactly(sum / static_cast<double>(values.size()));
+    if (values.size() > 1) {
+      made.set_values = values;
+      for (const rows_of& one : rows.sets) made.set_labels.push_back(one.label);
+      made.unit = std::string(over.unit());
+    }
   } else {
     std::sort(values.begin(), values.end());
     const std::size_t half = values.size() / 2;
@@ -151,7 +177,11 @@ RAFTER_COLD inline reading statistic_over(const scope& where, const row_sets& ov
                            : how == over_sets::median ? statistic::median
                                                       : statistic::worst,
                            {}};
-    for (const rows_of& one : rows.sets) asked.sets.push_back({one.label, one.actual(), one.predicted()});
+    for (const rows_of& one : rows.sets) asked.sets.push_back(one.columns());
+    if (rows.sets.size() > 1) asked.values = values;
+    asked.worst = worst;
+    asked.unit = over.unit();
+    asked.view = at.at->view;
     made.interval = where.known->interval(asked);
   }
   return made;

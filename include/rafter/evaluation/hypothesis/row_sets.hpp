@@ -38,7 +38,7 @@ struct row_sets {
     narrowed.only.emplace_back(axis, std::move(label));
     return narrowed;
   }
-  /// Of fewer than that nothing is said.
+  /// Of fewer than that nothing is said; of none at all nothing is said anyway.
   row_sets at_least(std::size_t count) const {
     row_sets asked = *this;
     asked.fewest = count;
@@ -76,9 +76,14 @@ struct rows_of {
   std::string label;
   const fold_result* fold = nullptr;  ///< the whole of its test rows
   std::vector<double> own_actual = {}, own_predicted = {};
+  std::vector<std::size_t> own_rows = {};
 
   std::span<const double> actual() const { return fold != nullptr ? fold->predictions.actual : own_actual; }
   std::span<const double> predicted() const { return fold != nullptr ? fold->predictions.predicted : own_predicted; }
+  /// As a question for an uncertainty.
+  interval_request::columns columns() const {
+    return {label, actual(), predicted(), fold != nullptr ? fold->predictions.rows.to_vector() : own_rows};
+  }
   /// NaN where it is undefined.
   double value_of(const any_measure& what) const {
     if (fold != nullptr && what.summarised != nullptr) return what(fold->errors.*what.summarised);
@@ -98,7 +103,7 @@ RAFTER_COLD inline found_rows rows_in(const row_sets& asked, const place& at, bo
   const auto finish = [&] {
     if (!made.unknown.empty()) {
       made.sets.clear();
-    } else if (made.sets.size() < asked.fewest) {
+    } else if (made.sets.size() < std::max<std::size_t>(asked.fewest, 1)) {
       made.unknown = made.sets.empty() ? "there are no " + asked.text()
                                        : "there are " + std::to_string(made.sets.size()) + " " +
                                              row_sets{asked.kind, asked.axes, asked.only, asked.held_out, 1}.text() +
@@ -174,6 +179,7 @@ RAFTER_COLD inline found_rows rows_in(const row_sets& asked, const place& at, bo
       }
       made.sets[to].own_actual.push_back(one.predictions.actual[at_row]);
       made.sets[to].own_predicted.push_back(one.predictions.predicted[at_row]);
+      made.sets[to].own_rows.push_back(row);
     });
     if (asked.kind == row_sets::by::fold && made.sets.back().own_actual.empty()) made.sets.pop_back();
   }

@@ -13,6 +13,7 @@
 
 #include "rafter/config.hpp"
 #include "rafter/evaluation/hypothesis/hypothesis.hpp"
+#include "rafter/evaluation/rendering/columns.hpp"
 #include "rafter/evaluation/section.hpp"
 
 namespace rafter {
@@ -36,35 +37,10 @@ RAFTER_COLD inline std::string measured_text(const hypotheses::evidence_line& li
   if (line.interval) {
     text += ", interval " + value_text(line.interval->lower, line.in) + " to " +
             value_text(line.interval->upper, line.in);
+    if (!line.interval->how.empty()) text += " (" + line.interval->how + ")";
   }
   if (line.too_close) text += ": TOO CLOSE TO CALL";
   return text;
-}
-
-/// Lines of at most `width` columns: `start`, then the words; lines after the first are indented by `indent` spaces. Bytes
-/// count as columns.
-RAFTER_COLD inline std::string wrapped(std::string start, std::string_view text, std::size_t width,
-                                       std::size_t indent) {
-  std::string made, line = std::move(start);
-  const auto flush = [&] {
-    made += line + "\n";
-    line.assign(indent, ' ');
-  };
-  std::size_t at = std::min(text.find_first_not_of(' '), text.size());
-  bool empty = true;
-  while (at < text.size()) {
-    const std::size_t end = std::min(text.find(' ', at), text.size());
-    const std::string_view word = text.substr(at, end - at);
-    if (!empty && line.size() + 1 + word.size() > width) {
-      flush();
-      empty = true;
-    }
-    if (!empty) line += ' ';
-    line += word;
-    empty = false;
-    at = std::min(text.find_first_not_of(' ', end), text.size());
-  }
-  return made + line + "\n";
 }
 
 inline std::string title_of(const verdict& of) { return of.name.empty() ? of.claim : of.name + ": " + of.claim; }
@@ -76,8 +52,9 @@ RAFTER_COLD inline std::string text_of(const verdict& of, std::size_t width = 10
   std::string kind(name_of(of.kind));
   std::transform(kind.begin(), kind.end(), kind.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? char(c - 32) : c; });
-  std::string text = detail::wrapped("", detail::title_of(of), width, 2);
-  text += detail::wrapped("  ", kind + (of.reason.empty() ? "" : ": " + of.reason), width, 4);
+  std::string text = wrapped(detail::title_of(of), width, "", "  ");
+  text += wrapped(kind + (of.reason.empty() ? "" : ": " + of.reason), width, "  ", "    ");
+  const std::string hanging(16, ' ');
   std::string role, unknown;
   for (const hypotheses::evidence_line& line : of.evidence) {
     if (line.role != role) {
@@ -98,8 +75,8 @@ RAFTER_COLD inline std::string text_of(const verdict& of, std::size_t width = 10
     const bool only_shown = line.role == "observed" && line.holds == hypotheses::truth::yes;
     std::string mark(only_shown ? "" : hypotheses::name_of(line.holds));
     mark.resize(8, ' ');
-    text += detail::wrapped((line.part ? "      " : "    ") + mark, line.condition, width, 16);
-    if (!measured.empty()) text += detail::wrapped(std::string(14, ' '), measured, width, 16);
+    text += wrapped(line.condition, width, (line.part ? "      " : "    ") + mark, hanging);
+    if (!measured.empty()) text += wrapped(measured, width, hanging.substr(2), hanging);
   }
   return text;
 }

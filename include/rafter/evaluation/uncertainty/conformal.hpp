@@ -195,6 +195,7 @@ template <class Options, class Schema> RAFTER_COLD interval_rows interval_rows_o
     }
     const group_column& labels = data.groups(Options::exchangeable);
     known.groups = {labels.names(), labels.codes()};
+    known.exchangeable = std::string(name_of(Options::exchangeable));
   }
   if (!std::is_same_v<typename Options::cells, one_cell>) known.cells = Options::cells::of(data, all);
   if (Options::difficulty::fits_spread) known.spread = Options::difficulty::spread::of(data, all);
@@ -339,6 +340,16 @@ template <class Estimator, split_policy Calibration, class Options = conformal_d
     return detail::label_of<Estimator>() + " with intervals by " + std::string(Calibration::name) + ", " +
            detail::text_of_options<Options>();
   }
+  /// What is chosen by looking at errors, and on which rows: what the estimator says of itself, and the intervals.
+  static std::string tuned() {
+    std::string text;
+    if constexpr (requires { Estimator::tuned(); }) text = Estimator::tuned();
+    if constexpr (Options::rule != conformal_rule::as_predicted) {
+      text += (text.empty() ? "" : "; ") + std::string("the width of the intervals, on rows that ") +
+              std::string(Calibration::name) + " holds out inside the training rows";
+    }
+    return text;
+  }
   static constexpr std::string_view reads_identity(group axis) { return Estimator::reads_identity(axis); }
   static constexpr bool fitted_per(group axis) { return Estimator::fitted_per(axis); }
   template <class Schema> static constexpr std::string_view missing_on() {
@@ -428,6 +439,7 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
   if constexpr (transfers_under<Estimator, Calibration>) {
     made.predictor = detail::label_of<Estimator>();
     made.calibration = std::string(Calibration::name);
+    made.random_calibration = Calibration::is_random;
     using predictor = std::remove_cvref_t<decltype(Estimator::fit(data, row_set{}))>;
     if constexpr (detail::predicts_quantiles<predictor>) {
       made.band_level = predictor::levels.back() - predictor::levels.front();

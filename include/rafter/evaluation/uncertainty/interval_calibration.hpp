@@ -58,8 +58,8 @@ struct interval_method {
   }
 };
 
-/// Out-of-fold rows that a method learns from. `groups`, `cells` and `spread_cells` are codes, `scale` is given; each
-/// is one a row, or empty: one group (then only `pooled` can work), one cell, no spread, scale 1.
+/// Out-of-fold rows that a method learns from. `groups` are any codes, `cells` and `spread_cells` indices into the
+/// names that go with them, `scale` is given; each is one a row, or empty: one group (then only `pooled` can work), one cell, no spread, scale 1.
 struct calibration_rows {
   std::vector<double> actual;  ///< [s], positive
   prediction_bands bands;      ///< positive
@@ -215,12 +215,12 @@ class interval_calibration {
 
   void fit_spreads(const calibration_rows& rows) {
     if (spread_names_.empty()) return;
-    std::uint32_t groups = 1;
-    for (const std::uint32_t code : rows.groups) groups = std::max(groups, code + 1);
+    const detail::dense_groups dense = detail::dense_groups_of(rows.groups);
+    const std::size_t groups = std::max<std::size_t>(dense.count, 1);
     std::vector<double> sums(spread_names_.size() * groups, 0.0);
     std::vector<std::size_t> counts(sums.size(), 0);
     for (std::size_t i = 0; i < rows.actual.size(); ++i) {
-      const std::size_t place = rows.spread_cells[i] * groups + (rows.groups.empty() ? 0 : rows.groups[i]);
+      const std::size_t place = rows.spread_cells[i] * groups + (rows.groups.empty() ? 0 : dense.of_row[i]);
       sums[place] += std::abs(rafter::log(rows.bands.predicted[i]) - rafter::log(rows.actual[i])) /
                      (rows.scale.empty() ? 1.0 : rows.scale[i]);
       ++counts[place];

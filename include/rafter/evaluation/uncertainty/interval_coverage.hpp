@@ -99,6 +99,9 @@ struct interval_result {
   std::string predictor;
   std::string calibration;  ///< the inner split
   std::string method;
+  conformal_rule rule = conformal_rule::pooled_cdfs;
+  std::string exchangeable = "group";  ///< what a new row may be a new one of: "model"
+  bool random_calibration = false;     ///< the inner split draws rows by lot
   double level = 0.9;
   std::vector<coverage_summary> folds;
   std::vector<coverage_breakdown> breakdowns;
@@ -126,8 +129,9 @@ struct nested_fold {
 /// All that intervals by any method are made of: no fit is needed any more.
 struct nested_predictions {
   std::string predictor;
-  std::string calibration;  ///< the inner split
-  double band_level = 0.0;  ///< of the bands, where they are quantiles; else 0
+  std::string calibration;          ///< the inner split
+  bool random_calibration = false;  ///< it draws rows by lot
+  double band_level = 0.0;          ///< of the bands, where they are quantiles; else 0
   std::vector<nested_fold> folds;
   std::size_t asked = 0;   ///< fits that the folds need
   std::size_t fitted = 0;  ///< fits that were made: the same training rows are fitted once
@@ -136,11 +140,12 @@ struct nested_predictions {
 /// What is known of all rows of the data that predictions are of. Codes and scales are one a row of the data; empty:
 /// one group, one cell, no spread, scale 1.
 struct interval_rows {
-  std::vector<double> times;  ///< [s]
-  row_cells groups;           ///< what is exchangeable: models
-  row_cells cells;            ///< quantiles of their own (Mondrian)
-  row_cells spread;           ///< spreads of their own (normalised)
-  std::vector<double> scale;  ///< how hard a row is, given
+  std::vector<double> times;           ///< [s]
+  row_cells groups;                    ///< what is exchangeable: models
+  std::string exchangeable = "group";  ///< what those are called: "model"
+  row_cells cells;                     ///< quantiles of their own (Mondrian)
+  row_cells spread;                    ///< spreads of their own (normalised)
+  std::vector<double> scale;           ///< how hard a row is, given
   std::vector<std::pair<std::string, row_cells>> breakdowns;
 };
 
@@ -207,6 +212,9 @@ RAFTER_COLD inline interval_result evaluate_intervals(const nested_predictions& 
   made.predictor = predictions.predictor;
   made.calibration = predictions.calibration;
   made.method = method.text();
+  made.rule = method.rule;
+  made.exchangeable = known.exchangeable;
+  made.random_calibration = predictions.random_calibration;
   made.level = level;
   std::vector<double> actual, predicted, lower, upper;
   std::vector<std::size_t> rows;

@@ -41,6 +41,50 @@ inline text_table coverage_table(const char* first) {
       {first, "rows", "coverage", "if rows were independent", "below", "above", "median width", "infinite"});
 }
 
+/// What a level promises by the rule that was used, and what it does not.
+RAFTER_COLD inline std::string promise_of(const interval_result& of) {
+  const std::string level = interval_percent(of.level).text,
+                    group = of.exchangeable == "group" ? "" : " (" + of.exchangeable + ")";
+  const std::string one_group = fmt::format(
+      " It is no promise for any one {0}: one unlike those before may have any coverage. The folds show what that "
+      "was "
+      "here.",
+      of.exchangeable);
+  switch (of.rule) {
+    case conformal_rule::as_predicted:
+      return fmt::format(
+          "{} is the level that the quantiles were fitted to, and nothing calibrated them: nothing is "
+          "promised. The folds show what they hold.",
+          level);
+    case conformal_rule::pooled:
+      return fmt::format(
+          "{} is promised for new rows of the calibrated groups, exchangeable with the calibrated "
+          "rows; not for a group that was not among them{}. The folds show what that was here.",
+          level,
+          of.random_calibration ? fmt::format(", and as {} drew the calibrated rows by lot, from among "
+                                              "the rows that the fit saw, they say nothing of other "
+                                              "runs or of later times",
+                                              of.calibration)
+                                : std::string());
+    case conformal_rule::pooled_cdfs:
+      return fmt::format(
+          "{0} is promised on average over new groups{1} that are like the calibrated ones, and only "
+          "as those become many: with G of them it may be less by order 1 / G.{2}",
+          level, group, one_group);
+    case conformal_rule::groups_alike:
+      return fmt::format(
+          "At least {0} is promised on average over new groups{1} that are like the calibrated ones, "
+          "for any number of them.{2}",
+          level, group, one_group);
+    case conformal_rule::worst_of_groups:
+      return fmt::format(
+          "At least {0} is promised on average over new groups{1} that are like the calibrated ones: "
+          "as about {3} of the rows of {3} of the new groups.{2}",
+          level, group, one_group, interval_percent(0.5 + 0.5 * of.level).text);
+  }
+  return {};
+}
+
 }  // namespace detail
 
 /// Coverage and width of prediction intervals: each result on a line, then fold by fold, worst first.
@@ -131,11 +175,23 @@ RAFTER_COLD inline report_section intervals_section(const std::vector<interval_r
         "fold are too narrow by about as much; those of the mean of folds are made of the folds themselves.",
         100.0 * first.coverage_deviation, first.spread_ratio()));
   }
-  honesty.items.push_back(
-      "A level is promised on average over new groups that are like the calibrated ones, never for one group: a "
-      "model "
-      "unlike those before (another architecture, another range of sizes) may have any coverage. The folds show what "
-      "that was here.");
+  // Once for each rule; which results it is about is said where there are several.
+  std::vector<std::pair<std::string, std::vector<std::string>>> promises;
+  for (const interval_result& one : results) {
+    const std::string promise = detail::promise_of(one), by = one.predictor + ", " + one.method;
+    const auto same =
+        std::find_if(promises.begin(), promises.end(), [&](const auto& p) { return p.first == promise; });
+    if (same == promises.end()) {
+      promises.push_back({promise, {by}});
+    } else {
+      same->second.push_back(by);
+    }
+  }
+  for (const auto& [promise, by] : promises) {
+    std::string whose;
+    for (const std::string& name : by) whose += (whose.empty() ? "" : "; ") + name;
+    honesty.items.push_back(promises.size() == 1 ? promise : whose + ": " + promise);
+  }
   for (const std::string& line : first.findings) honesty.items.push_back(line);
   made.blocks.push_back(std::move(honesty));
   return made;

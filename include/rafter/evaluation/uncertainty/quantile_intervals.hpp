@@ -84,6 +84,9 @@ template <class Inner> class quantile_interval_predictor {
 /// Nothing is held out, and nothing is promised: quantiles that are fitted on some models need not be those of others.
 template <class Estimator> struct quantile_intervals {
   static std::string name() { return Estimator::name() + ", quantiles as intervals"; }
+  /// As the estimator: the intervals add nothing.
+  static std::string tuned() requires requires { Estimator::tuned(); }
+  { return Estimator::tuned(); }
   static constexpr std::string_view reads_identity(group axis) { return Estimator::reads_identity(axis); }
   static constexpr bool fitted_per(group axis) { return Estimator::fitted_per(axis); }
   template <class Schema> static constexpr std::string_view missing_on() {
