@@ -37,15 +37,6 @@ error_over_time_report over_time(const step_view& view, const predictor_result& 
   return error_over_time(result, tested_errors_of(result), view, order_of(view), options);
 }
 
-TEST(ChiSquare, HasTheTailsOfTheTables) {
-  // 95 % points of 1, 2, 5 and 10 degrees of freedom (Abramowitz and Stegun, table 26.8).
-  EXPECT_NEAR(detail::chi_square_at_least(3.84145882, 1), 0.05, 1e-8);
-  EXPECT_NEAR(detail::chi_square_at_least(5.99146455, 2), 0.05, 1e-8);
-  EXPECT_NEAR(detail::chi_square_at_least(11.0704977, 5), 0.05, 1e-8);
-  EXPECT_NEAR(detail::chi_square_at_least(18.3070381, 10), 0.05, 1e-8);
-  EXPECT_EQ(detail::chi_square_at_least(0.0, 3), 1.0);
-}
-
 TEST(ErrorOverTime, GoesByStepIdsWithinFoldAndExperimentAndSeesGaps) {
   step_view view = ordered(6);
   view.step_ids = {5, 3, 4, 1, 9, 2};
@@ -121,6 +112,69 @@ TEST(ErrorOverTime, TellsIndependentErrorsFromThoseThatComeInRuns) {
   EXPECT_GT(second.sums[2].error, 3.0 * second.sums[2].shuffled);
   EXPECT_NEAR(second.autocorrelation[0], 0.95, 0.02);
   EXPECT_LT(second.sequences[0].p, 1e-12);
+}
+
+TEST(ErrorOverTime, SaysTheSameOfMemoryAsTheStatistics) {
+  const std::size_t rows = 3000;
+  const step_view view = ordered(rows);
+  std::mt19937_64 random(6);
+  std::normal_distribution<double> normal(0.0, 0.05);
+  std::vector<double> alternating{0.0};
+  while (alternating.size() < rows) alternating.push_back(-0.6 * alternating.back() + normal(random));
+  const predictor_result result = of_errors(view, alternating);
+  const std::vector<double> relative = tested_errors_of(result).relative;
+  const error_over_time_report found = over_time(view, result);
+  EXPECT_EQ(found.sequences[0].effective_rows, effective_sample_size(relative).size);
+  EXPECT_EQ(found.sequences[0].p, ljung_box(relative, 10).p);
+  EXPECT_GT(found.effective_share, 2.0) << "n (1 + 0.6) / (1 - 0.6): neighbours cancel";
+}
+
+TEST(ErrorOverTime, AsksAboutSingleStepsInAnyCase) {
+  const std::vector<double> e{0.2, -0.1, 0.3, 0.1};
+  const step_view view = ordered(4);
+  error_over_time_options options;
+  options.steps = {0, 2};
+  const error_over_time_report found = over_time(view, of_errors(view, e), options);
+  ASSERT_EQ(found.sums.size(), 2U);
+  EXPECT_EQ(found.sums[0].steps, 1U);
+  EXPECT_NEAR(found.sums[0].error, 0.7 / 4, 1e-12);
+  EXPECT_EQ(found.sums[1].steps, 2U);
+}
+
+TEST(ErrorOverTime, TellsWhatIsLeftOfErrorsInSums) {
+  const std::size_t rows = 4000;
+  step_view view = ordered(rows);
+  group_column experiments;
+  for (std::size_t row = 0; row < rows; ++row) experiments.push_back(row < rows / 2 ? "x" : "y");
+  view.groups[static_cast<std::size_t>(group::experiment)] = experiments;
+  std::mt19937_64 random(7);
+  std::normal_distribution<double> normal(0.0, 0.05);
+  std::vector<double> noise;
+  for (std::size_t row = 0; row < rows; ++row) noise.push_back(normal(random));
+  const auto verdict = [&](const std::vector<std::size_t>& steps, double bias, double of_each) {
+    std::vector<double> e = noise;
+    for (std::size_t row = 0; row < rows; ++row) e[row] += bias + (row < rows / 2 ? of_each : -of_each);
+    error_over_time_options options;
+    options.steps = steps;
+    return verdict_of(over_time(view, of_errors(view, e), options)).verdict;
+  };
+  for (const std::vector<std::size_t>& steps : {std::vector<std::size_t>{2}, {3}, {10, 500}}) {
+    EXPECT_EQ(verdict(steps, 0.0, 0.0), summed_verdict::cancel) << steps.front();
+    EXPECT_EQ(verdict(steps, 0.2, 0.0), summed_verdict::bias) << steps.front();
+    EXPECT_EQ(verdict(steps, 0.0, 0.2), summed_verdict::sequence_bias) << steps.front();
+  }
+  EXPECT_EQ(verdict({}, 0.2, 0.0), summed_verdict::not_known);
+}
+
+TEST(ErrorOverTimeSection, SaysNothingOfARequestWhoseStepsAreMissing) {
+  step_view view = ordered(400);
+  evaluation_report report;
+  report.results.push_back(of_errors(view, tiny::made_errors(400, 3)));
+  EXPECT_NE(error_over_time_section(report, view).summary.find("over a request"), std::string::npos);
+  for (double& id : view.step_ids) id *= 2.0;
+  const report_section section = error_over_time_section(report, view);
+  EXPECT_EQ(section.summary.find("request"), std::string::npos) << section.summary;
+  EXPECT_NE(section.summary.find("over successive tested steps"), std::string::npos) << section.summary;
 }
 
 TEST(ErrorOverTimeSection, SaysWhenTheDataHasNoOrder) {
