@@ -186,11 +186,11 @@ TEST(Diagnose, ComparesATestedFileWithTheTrainingFile) {
   diagnose_options options;
   options.bootstrap.resamples = 20;
   evaluation_report report = report_on(view);
-  report.test.emplace();
+  report.test = evaluation_report::test_data{};
   diagnose(report, view, folds, options);
   EXPECT_NE(section_of(report, "overlap-audit").summary.find("was not audited"), std::string::npos);
   report = report_on(view);
-  report.test.emplace();
+  report.test = evaluation_report::test_data{};
   options.training = &view;  // every tested row is a training row
   diagnose(report, view, folds, options);
   EXPECT_NE(section_of(report, "overlap-audit").summary.find("leak by copied step (100.00 % of the tested rows)"),
