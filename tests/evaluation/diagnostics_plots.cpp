@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "rafter/evaluation/diagnose.hpp"
 #include "support/made_errors.hpp"
 #include "support/made_report.hpp"
 
@@ -169,6 +170,44 @@ TEST(Plots, HaveIdsOfTheirOwn) {
   }
   EXPECT_EQ(ids.size(), plots);
   EXPECT_EQ(plots, 2U + 1 + 1 + 1 + 1 + 4 + 1);
+}
+
+const report_section& section_of(const evaluation_report& report, const std::string& id) {
+  return *std::find_if(report.sections.begin(), report.sections.end(),
+                       [&](const report_section& one) { return one.id == id; });
+}
+
+TEST(Diagnose, ComparesATestedFileWithTheTrainingFile) {
+  const step_view view = tiny::made_view(120);
+  std::vector<fold> folds;
+  for (std::uint32_t code = 0; code < 3; ++code) {
+    folds.push_back({view.labels(group::model)->names()[code], {}, {}, view.labels(group::model)->rows_of(code)});
+  }
+  diagnose_options options;
+  options.bootstrap.resamples = 20;
+  evaluation_report report = report_on(view);
+  report.test = evaluation_report::test_data{};
+  diagnose(report, view, folds, options);
+  EXPECT_NE(section_of(report, "overlap-audit").summary.find("was not audited"), std::string::npos);
+  report = report_on(view);
+  report.test = evaluation_report::test_data{};
+  options.training = &view;  // every tested row is a training row
+  diagnose(report, view, folds, options);
+  EXPECT_NE(section_of(report, "overlap-audit").summary.find("leak by copied step (100.00 % of the tested rows)"),
+            std::string::npos)
+      << section_of(report, "overlap-audit").summary;
+}
+
+TEST(TuningSection, SaysWhatEstimatorsSayOfThemselvesAndNoMore) {
+  const step_view view = tiny::made_view(60);
+  evaluation_report report = report_on(view);
+  report.results[1].tuned = "strength of the ridge, on folds of training rows";
+  const report_section section = tuning_section(report);
+  ASSERT_EQ(section.blocks.size(), 3U);
+  EXPECT_EQ(tiny::first_block<captioned_table>(section)->table.rows().size(), 1U);
+  EXPECT_EQ(std::get<paragraph>(section.blocks[1]).text,
+            "Good_one does not say that anything is chosen by looking at errors.");
+  EXPECT_NE(std::get<paragraph>(section.blocks[2]).text.find("cannot be seen here"), std::string::npos);
 }
 
 }  // namespace

@@ -262,4 +262,75 @@ TEST(ParameterSensitivity, IsTheElasticityOfThePrediction) {
   EXPECT_NEAR(found.figures[0].mean_change, 0.1, 1e-12);
 }
 
+/// Two folds with probes of the first three rows of each; the answers to the second fold's are refused.
+predictor_result half_refused(const step_view& view) {
+  predictor_result made = tiny::made_result("p", view, [](std::size_t) { return 0.0; });
+  made.folds.resize(2);
+  for (std::size_t f = 0; f < 2; ++f) {
+    const std::vector<std::size_t> tested = made.folds[f].predictions.rows.to_vector();
+    const row_set rows = row_set::of({tested[0], tested[1], tested[2]});
+    for (const char* name : {"load: more", "hardware: peak x1.1", "hardware: peak x0.9"}) {
+      probe_predictions one{name, rows, {}, f == 1 ? "too heavy" : ""};
+      const double factor = std::string(name) == "load: more" ? 0.5 : std::string(name).ends_with("x1.1") ? 0.9 : 1.1;
+      for (std::size_t i = 0; i < 3 && f == 0; ++i) one.predicted.push_back(factor * view.times[tested[i]]);
+      made.folds[f].probes.push_back(std::move(one));
+    }
+  }
+  return made;
+}
+
+TEST(Probes, ThatOneFoldRefusesAreShownForTheOthers) {
+  const step_view view = tiny::made_view(90);
+  evaluation_report report;
+  report.results.push_back(half_refused(view));
+  const std::string fold = report.results[0].folds[1].held_out;
+  const auto falls = falls_of_probes(report.results[0]);
+  ASSERT_EQ(falls.size(), 1U);
+  EXPECT_EQ(falls[0].pairs, 3U);
+  EXPECT_EQ(falls[0].falls, 3U);
+  EXPECT_EQ(falls[0].refused, std::vector<std::string>{"refused in fold " + fold + ": too heavy"});
+  const report_section monotonicity = monotonicity_section(report, view);
+  EXPECT_EQ(tiny::first_block<captioned_table>(monotonicity)->table.rows().size(), 1U);
+  ASSERT_NE(tiny::first_block<bullet_list>(monotonicity), nullptr);
+  EXPECT_EQ(tiny::first_block<bullet_list>(monotonicity)->items,
+            std::vector<std::string>{"p, load: more: refused in fold " + fold + ": too heavy"});
+  const auto sensitive = hardware_sensitivity(report.results[0]);
+  EXPECT_EQ(sensitive.figures[0].rows, 3U);
+  EXPECT_NEAR(sensitive.figures[0].elasticity, -1.0, 1e-12);
+  const report_section hardware = hardware_sensitivity_section(report);
+  EXPECT_EQ(tiny::first_block<captioned_table>(hardware)->table.rows().size(), 1U);
+  EXPECT_EQ(tiny::first_block<bullet_list>(hardware)->items,
+            std::vector<std::string>{"p, peak: refused in fold " + fold + ": too heavy"});
+}
+
+TEST(HardwareSensitivitySection, LeavesUndefinedFiguresOutOfItsSummary) {
+  const step_view view = tiny::made_view(90);
+  evaluation_report report;
+  report.results.push_back(half_refused(view));
+  predictor_result second = report.results[0];
+  second.predictor = "q";
+  for (double& one : report.results[0].folds[0].probes[1].predicted) one = std::nan("");
+  report.results.push_back(second);
+  EXPECT_NE(hardware_sensitivity_section(report).summary.find("the error of q by +10.00 points"), std::string::npos)
+      << hardware_sensitivity_section(report).summary;
+  report.results.pop_back();
+  EXPECT_NE(hardware_sensitivity_section(report).summary.find("not known"), std::string::npos);
+}
+
+TEST(MonotonicitySection, SaysThatNoPredictorFalls) {
+  step_view view = tiny::made_view(300);
+  for (std::size_t row = 0; row < 300; row += 7) view.times[row] *= 3.0;
+  evaluation_report report;
+  predictor_result result = tiny::made_result("p", view, [](std::size_t) { return 0.0; });
+  report.results.push_back(result);
+  EXPECT_NE(monotonicity_section(report, view).summary.find("p predicts the heavier one shorter in"),
+            std::string::npos);
+  for (fold_result& one : report.results[0].folds) {
+    std::fill(one.predictions.predicted.begin(), one.predictions.predicted.end(), 1e-3);
+  }
+  const std::string summary = monotonicity_section(report, view).summary;
+  EXPECT_NE(summary.find("no predictor predicts the heavier one shorter; "), std::string::npos) << summary;
+  EXPECT_EQ(summary.find("0.00 %"), std::string::npos) << summary;
+}
+
 }  // namespace

@@ -182,4 +182,46 @@ TEST(LearningCurve, CountsPartsThatCannotBeFitted) {
   EXPECT_EQ(tiny::first_block<plot>(section)->series[0].x.size(), 1U);
 }
 
+/// Fits anything, and predicts what is no number.
+struct speechless {
+  static constexpr std::string_view label = "speechless";
+  static std::string name() { return "speechless"; }
+  struct fitted {
+    fit_summary summary() const { return {}; }
+    template <class Schema> void predict(const dataset<Schema>&, const row_set&, std::span<double> out) const {
+      std::fill(out.begin(), out.end(), std::nan(""));
+    }
+  };
+  template <class Schema> static fitted fit(const dataset<Schema>&, const row_set&) { return {}; }
+};
+TEST(LearningCurve, SaysOfAnUndefinedErrorThatItIsNoRefusal) {
+  const data_type data = tiny::noisy_steps(300, 9);
+  const learning_curve_result curve =
+      learning_curve<speechless>(data, lomo{}.folds(data), {.fractions = {1.0}, .by = {}, .seed = 1, .threads = 1});
+  EXPECT_EQ(curve.points[0].folds, 0U);
+  EXPECT_EQ(curve.points[0].undefined, 4U);
+  EXPECT_TRUE(curve.points[0].refused.empty());
+  const report_section section = learning_curve_section({curve});
+  ASSERT_NE(tiny::first_block<bullet_list>(section), nullptr);
+  EXPECT_NE(tiny::first_block<bullet_list>(section)->items[0].find("not a number in 4 of 4 folds"),
+            std::string::npos);
+}
+
+TEST(Ablation, PutsUnknownChangesLast) {
+  ablation_result made;
+  made.predictor = "p";
+  made.baseline.mapes = {0.1, 0.1};
+  const double unknown = std::nan("");
+  for (const double mape : {0.2, unknown, 0.4, unknown, 0.3, 0.1}) {
+    ablated_features& one = made.features.emplace_back();
+    one.dropped = std::to_string(made.features.size());
+    one.mapes = {mape, 0.2};
+  }
+  detail::finish_ablation(made);
+  std::string order;
+  for (const ablated_features& one : made.features) order += one.dropped;
+  EXPECT_EQ(order, "351624");
+  EXPECT_NE(ablation_section({made}).summary.find("without 3"), std::string::npos);
+}
+
 }  // namespace

@@ -37,15 +37,6 @@ error_over_time_report over_time(const step_view& view, const predictor_result& 
   return error_over_time(result, tested_errors_of(result), view, order_of(view), options);
 }
 
-TEST(ChiSquare, HasTheTailsOfTheTables) {
-  // 95 % points of 1, 2, 5 and 10 degrees of freedom (Abramowitz and Stegun, table 26.8).
-  EXPECT_NEAR(detail::chi_square_at_least(3.84145882, 1), 0.05, 1e-8);
-  EXPECT_NEAR(detail::chi_square_at_least(5.99146455, 2), 0.05, 1e-8);
-  EXPECT_NEAR(detail::chi_square_at_least(11.0704977, 5), 0.05, 1e-8);
-  EXPECT_NEAR(detail::chi_square_at_least(18.3070381, 10), 0.05, 1e-8);
-  EXPECT_EQ(detail::chi_square_at_least(0.0, 3), 1.0);
-}
-
 TEST(ErrorOverTime, GoesByStepIdsWithinFoldAndExperimentAndSeesGaps) {
   step_view view = ordered(6);
   view.step_ids = {5, 3, 4, 1, 9, 2};
@@ -123,6 +114,69 @@ TEST(ErrorOverTime, TellsIndependentErrorsFromThoseThatComeInRuns) {
   EXPECT_LT(second.sequences[0].p, 1e-12);
 }
 
+TEST(ErrorOverTime, SaysTheSameOfMemoryAsTheStatistics) {
+  const std::size_t rows = 3000;
+  const step_view view = ordered(rows);
+  std::mt19937_64 random(6);
+  std::normal_distribution<double> normal(0.0, 0.05);
+  std::vector<double> alternating{0.0};
+  while (alternating.size() < rows) alternating.push_back(-0.6 * alternating.back() + normal(random));
+  const predictor_result result = of_errors(view, alternating);
+  const std::vector<double> relative = tested_errors_of(result).relative;
+  const error_over_time_report found = over_time(view, result);
+  EXPECT_EQ(found.sequences[0].effective_rows, effective_sample_size(relative).size);
+  EXPECT_EQ(found.sequences[0].p, ljung_box(relative, 10).p);
+  EXPECT_GT(found.effective_share, 2.0) << "n (1 + 0.6) / (1 - 0.6): neighbours cancel";
+}
+
+TEST(ErrorOverTime, AsksAboutSingleStepsInAnyCase) {
+  const std::vector<double> e{0.2, -0.1, 0.3, 0.1};
+  const step_view view = ordered(4);
+  error_over_time_options options;
+  options.steps = {0, 2};
+  const error_over_time_report found = over_time(view, of_errors(view, e), options);
+  ASSERT_EQ(found.sums.size(), 2U);
+  EXPECT_EQ(found.sums[0].steps, 1U);
+  EXPECT_NEAR(found.sums[0].error, 0.7 / 4, 1e-12);
+  EXPECT_EQ(found.sums[1].steps, 2U);
+}
+
+TEST(ErrorOverTime, TellsWhatIsLeftOfErrorsInSums) {
+  const std::size_t rows = 4000;
+  step_view view = ordered(rows);
+  group_column experiments;
+  for (std::size_t row = 0; row < rows; ++row) experiments.push_back(row < rows / 2 ? "x" : "y");
+  view.groups[static_cast<std::size_t>(group::experiment)] = experiments;
+  std::mt19937_64 random(7);
+  std::normal_distribution<double> normal(0.0, 0.05);
+  std::vector<double> noise;
+  for (std::size_t row = 0; row < rows; ++row) noise.push_back(normal(random));
+  const auto verdict = [&](const std::vector<std::size_t>& steps, double bias, double of_each) {
+    std::vector<double> e = noise;
+    for (std::size_t row = 0; row < rows; ++row) e[row] += bias + (row < rows / 2 ? of_each : -of_each);
+    error_over_time_options options;
+    options.steps = steps;
+    return verdict_of(over_time(view, of_errors(view, e), options)).verdict;
+  };
+  for (const std::vector<std::size_t>& steps : {std::vector<std::size_t>{2}, {3}, {10, 500}}) {
+    EXPECT_EQ(verdict(steps, 0.0, 0.0), summed_verdict::cancel) << steps.front();
+    EXPECT_EQ(verdict(steps, 0.2, 0.0), summed_verdict::bias) << steps.front();
+    EXPECT_EQ(verdict(steps, 0.0, 0.2), summed_verdict::sequence_bias) << steps.front();
+  }
+  EXPECT_EQ(verdict({}, 0.2, 0.0), summed_verdict::not_known);
+}
+
+TEST(ErrorOverTimeSection, SaysNothingOfARequestWhoseStepsAreMissing) {
+  step_view view = ordered(400);
+  evaluation_report report;
+  report.results.push_back(of_errors(view, tiny::made_errors(400, 3)));
+  EXPECT_NE(error_over_time_section(report, view).summary.find("over a request"), std::string::npos);
+  for (double& id : view.step_ids) id *= 2.0;
+  const report_section section = error_over_time_section(report, view);
+  EXPECT_EQ(section.summary.find("request"), std::string::npos) << section.summary;
+  EXPECT_NE(section.summary.find("over successive tested steps"), std::string::npos) << section.summary;
+}
+
 TEST(ErrorOverTimeSection, SaysWhenTheDataHasNoOrder) {
   step_view view = ordered(30);
   evaluation_report report;
@@ -187,7 +241,7 @@ TEST(Overlap, CountsEachKindAsComparingAllPairsDoes) {
         const bool together =
             view.labels(group::experiment)->code(row) == view.labels(group::experiment)->code(other);
         set(overlap_kind::experiment, together);
-        set(overlap_kind::neighbouring_step, together && (row + 1 == other || other + 1 == row));
+        set(overlap_kind::neighbouring_step, together && (row + 1 == other || other + 1 == row));  // all rows in use
       });
       for (std::size_t kind = 0; kind < overlap_kinds; ++kind) expected[kind] += shared[kind] ? 1U : 0U;
     });
@@ -228,6 +282,147 @@ TEST(Overlap, OfASplitInTimeIsItsSeam) {
   EXPECT_EQ(found.folds[0].affected[static_cast<std::size_t>(overlap_kind::neighbouring_step)], 1U);
   EXPECT_EQ(found.verdicts[static_cast<std::size_t>(overlap_kind::neighbouring_step)], overlap_verdict::by_design);
   EXPECT_EQ(found.verdict, overlap_verdict::by_design);
+}
+
+/// `folds` folds of rows drawn at random.
+std::vector<fold> random_folds(std::size_t rows, std::size_t folds) {
+  std::mt19937_64 random(11);
+  std::vector<std::size_t> of(rows);
+  for (std::size_t& one : of) one = random() % folds;
+  std::vector<fold> made;
+  for (std::size_t k = 0; k < folds; ++k) {
+    const row_set test = row_set::where(rows, [&](std::size_t row) { return of[row] == k; });
+    made.push_back({"fold " + std::to_string(k), test.complement(rows), {}, test});
+  }
+  return made;
+}
+overlap_verdict verdict_of(const overlap_report& report, overlap_kind kind) {
+  return report.verdicts[static_cast<std::size_t>(kind)];
+}
+
+TEST(Overlap, OfARandomSplitOfALogWithGapsIsALeak) {
+  step_view view = ordered(300);
+  group_column experiments;
+  for (std::size_t row = 0; row < 300; ++row) {
+    view.step_ids[row] *= 7.0;  // one step of seven was logged
+    experiments.push_back("run");
+  }
+  view.groups[static_cast<std::size_t>(group::experiment)] = experiments;
+  const overlap_report found = overlap_audit(random_folds(300, 5), view);
+  EXPECT_GT(found.share(overlap_kind::neighbouring_step), 0.9);
+  EXPECT_EQ(verdict_of(found, overlap_kind::neighbouring_step), overlap_verdict::leak);
+  EXPECT_EQ(verdict_of(found, overlap_kind::experiment), overlap_verdict::leak);
+  EXPECT_NE(overlap_section(found, "k_fold").summary.find("leak by experiment"), std::string::npos);
+  view.step_ids.clear();
+  const overlap_report without = overlap_audit(random_folds(300, 5), view);
+  EXPECT_EQ(verdict_of(without, overlap_kind::neighbouring_step), overlap_verdict::not_known);
+  EXPECT_EQ(verdict_of(without, overlap_kind::experiment), overlap_verdict::leak) << "nothing is held out";
+  for (std::size_t row = 0; row < 300; ++row) view.start_ns.push_back(static_cast<std::int64_t>(row) * 1000);
+  EXPECT_EQ(overlap_audit(random_folds(300, 5), view).folds[0].affected, found.folds[0].affected);
+}
+
+TEST(Overlap, OfNeighboursLooksPastRowsThatAreNotInUse) {
+  const step_view view = ordered(10);
+  const auto affected = [&](row_set train, row_set test) {
+    return overlap_audit({{"f", std::move(train), {}, std::move(test)}}, view)
+        .folds[0]
+        .affected[static_cast<std::size_t>(overlap_kind::neighbouring_step)];
+  };
+  EXPECT_EQ(affected(row_set::of({0, 1, 9}), row_set::of({4, 5, 6})), 2U);
+  EXPECT_EQ(affected(row_set::of({0, 9}), row_set::of({4})), 1U) << "one row with two neighbours is one row";
+  EXPECT_EQ(affected(row_set::of({0, 3, 6}), row_set::of({1, 4, 7})), 3U);
+  EXPECT_EQ(affected(row_set{}, row_set::of({1, 4, 7})), 0U);
+}
+
+TEST(Overlap, OfOneFoldOfCopiesIsNotHiddenByTheOthers) {
+  step_view view = tiny::made_view(20020);
+  view.step_ids.clear();
+  for (std::size_t i = 0; i < view.rows; ++i) view.times[i] = 1e-3 + 1e-9 * static_cast<double>(i);
+  for (std::size_t i = 0; i < 20; ++i) {
+    for (step_column& one : view.columns) one.values[20000 + i] = one.values[i];
+    view.deployment[20000 + i] = view.deployment[i];
+    view.times[20000 + i] = view.times[i];
+  }
+  std::vector<fold> folds;
+  for (std::size_t k = 1; k < 10; ++k) {
+    const row_set test = row_set::where(20000, [&](std::size_t row) { return row / 2000 == k; });
+    folds.push_back({"fold " + std::to_string(k), test.complement(20000), {}, test});
+  }
+  folds.push_back({"copies", row_set::all(20000), {}, row_set::all(20000).complement(20020)});
+  const overlap_report found = overlap_audit(folds, view);
+  EXPECT_LT(found.share(overlap_kind::copied_step), chance_share);
+  EXPECT_EQ(found.worst(overlap_kind::copied_step)->held_out, "copies");
+  EXPECT_EQ(verdict_of(found, overlap_kind::copied_step), overlap_verdict::leak);
+  EXPECT_NE(
+      overlap_section(found, "s").summary.find("copied step (0.11 % of the tested rows, 100.00 % in fold copies)"),
+      std::string::npos)
+      << overlap_section(found, "s").summary;
+}
+
+TEST(Overlap, OfTwoFilesFindsTheRowsThatAreInBoth) {
+  const step_view training = tiny::made_view(400);
+  step_view tested = tiny::made_view(200, 77);  // other rows
+  const auto clear = [](step_view view) {
+    view.step_ids.clear();
+    view.groups[static_cast<std::size_t>(group::experiment)].reset();
+    view.groups[static_cast<std::size_t>(group::decode_attention_measurement)].reset();
+    return view;
+  };
+  // Half of the tested rows are training rows, in another order; deployments have other numbers there.
+  group_column models;
+  for (std::size_t row = 0; row < 200; ++row) {
+    const std::size_t from = 399 - row;
+    if (row % 2 == 0) {
+      for (std::size_t c = 0; c < tested.columns.size(); ++c) {
+        tested.columns[c].values[row] = training.columns[c].values[from];
+      }
+      tested.times[row] = training.times[from];
+    }
+    models.push_back(row % 2 == 0 ? training.labels(group::model)->name(from)
+                                  : tested.labels(group::model)->name(row));
+    tested.deployment[row] = 2 - static_cast<std::size_t>(models.name(row)[0] - 'a');
+    if (row % 4 == 0) tested.times[row] *= 2.0;
+  }
+  tested.groups[static_cast<std::size_t>(group::model)] = models;
+  tested.source = "later.csv";
+  tested.columns.push_back({"queue", std::vector<double>(200, 1.0)});
+  std::array<std::size_t, 3> expected{};
+  for (std::size_t row = 0; row < 200; ++row) {
+    bool copied = false, duplicated = false, work = false;
+    for (std::size_t other = 0; other < 400; ++other) {
+      bool equal = true;
+      for (const step_column& one : training.columns)
+        equal = equal && one.values[other] == (*tested.find(one.name))[row];
+      const bool same = equal && models.name(row) == training.labels(group::model)->name(other);
+      work = work || equal;
+      duplicated = duplicated || same;
+      copied = copied || (same && tested.times[row] == training.times[other]);
+    }
+    expected[0] += copied ? 1U : 0U;
+    expected[1] += duplicated ? 1U : 0U;
+    expected[2] += work ? 1U : 0U;
+  }
+  EXPECT_GE(expected[0], 50U);
+  EXPECT_GE(expected[1], 100U);
+  const overlap_report found = overlap_audit(clear(training), clear(tested));
+  ASSERT_EQ(found.folds.size(), 1U);
+  EXPECT_EQ(found.folds[0].rows, 200U);
+  for (std::size_t kind = 0; kind < 3; ++kind) EXPECT_EQ(found.folds[0].affected[kind], expected[kind]) << kind;
+  EXPECT_EQ(found.verdict, overlap_verdict::leak);
+  EXPECT_EQ(verdict_of(found, overlap_kind::neighbouring_step), overlap_verdict::not_known);
+  EXPECT_EQ(found.not_common, std::vector<std::string>{"queue"});
+  const report_section section = overlap_section(found, "not looked at");
+  EXPECT_EQ(section.summary.find("Trained on made.csv, tested on later.csv: leak by copied step"), 0U)
+      << section.summary;
+}
+
+TEST(Overlap, OfTwoFilesWithoutACommonColumnIsNotKnown) {
+  step_view training = ordered(5), tested = ordered(4);
+  training.columns = {{"a", std::vector<double>(5, 1.0)}};
+  tested.columns = {{"b", std::vector<double>(4, 1.0)}};
+  const overlap_report found = overlap_audit(training, tested);
+  EXPECT_NE(overlap_section(found, "").summary.find("not known"), std::string::npos);
+  EXPECT_EQ(found.not_common, (std::vector<std::string>{"a", "b"}));
 }
 
 }  // namespace

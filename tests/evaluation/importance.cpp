@@ -252,9 +252,25 @@ TEST(ImportanceSection, CallsARankingStableByItsRule) {
   EXPECT_EQ(verdict_of(unstable, {.least_spearman = -1.0, .least_overlap = 0.5}), stability_verdict::stable);
   EXPECT_EQ(verdict_of(importance_stability(flat, 2)), stability_verdict::not_known);
   const report_section section = importance_section({{"forest", stable}, {"line", unstable}});
-  EXPECT_NE(section.summary.find("forest: the ranking is stable over 2 folds (mean rho 1.00"), std::string::npos)
-      << section.summary;
+  EXPECT_EQ(section.summary, "1 of 2 rankings are stable over the folds. Not stable: line.");
   EXPECT_EQ(section.blocks.size(), 7U);
+  const auto* first = std::get_if<paragraph>(&section.blocks[1]);
+  ASSERT_NE(first, nullptr);
+  EXPECT_NE(first->text.find("forest: the ranking is stable over 2 folds (mean rho 1.00, 100 % of the first 2"),
+            std::string::npos)
+      << first->text;
+  EXPECT_EQ(importance_section({{"even", importance_stability(flat, 2)}, {"forest", stable}}).summary,
+            "1 of 2 rankings are stable over the folds. Not known: even.");
+}
+
+TEST(ImportanceStability, HasNoOverlapOfAllFeatures) {
+  const auto all = importance_stability(made_of({{8, 4, 2, 1}, {9, 4, 2, 1}}));  // the first 5 of 4
+  EXPECT_EQ(all.overlap.pairs, 0U);
+  EXPECT_TRUE(std::isnan(all.overlap.mean));
+  EXPECT_EQ(verdict_of(all), stability_verdict::stable);
+  EXPECT_EQ(verdict_of(importance_stability(made_of({{1, 2}, {2, 1}}))), stability_verdict::unstable);
+  const report_section section = importance_section({{"forest", all}});
+  EXPECT_NE(std::get_if<paragraph>(&section.blocks[1])->text.find("judged by rho alone"), std::string::npos);
 }
 
 }  // namespace

@@ -37,27 +37,38 @@ struct diagnose_options {
   std::vector<std::size_t> lines =
       {};  ///< of the source, one a row of the tested data: names extreme rows; may be empty
   std::vector<sensitivity_report> parameters = {};  ///< see parameter_sensitivity; shown beside the hardware's
+  const step_view* training =
+      nullptr;  ///< what the predictors of a report of another file (`report.test`) were fitted
+                ///< on; null: what the two files share is not audited
   progress_callback progress = {};
 };
 
-/// What was chosen by looking at errors, and on which rows: everything else is fixed in a predictor's type before it sees
-/// the data. Tested rows never are among the rows that something is tuned on.
+/// What estimators say that they choose by looking at errors, and on which rows. An estimator says it in a static
+/// `tuned()`; of one that has none nothing is known.
 RAFTER_COLD inline report_section tuning_section(const evaluation_report& report) {
   report_section made{"tuning", "What was tuned on what", "", {}};
   text_table table({"<predictor", "<chosen by looking at errors", "<on"});
-  std::string fixed;
+  std::string silent;
+  std::size_t silent_count = 0;
   for (const predictor_result& one : report.results) {
     if (one.folds.empty()) continue;
     if (one.tuned.empty()) {
-      fixed += (fixed.empty() ? "" : ", ") + one.predictor;
+      silent += (silent.empty() ? "" : ", ") + one.predictor;
+      ++silent_count;
       continue;
     }
     const std::size_t comma = one.tuned.rfind(", ");
     const bool two = comma != std::string::npos;
     table.add({one.predictor, two ? one.tuned.substr(0, comma) : one.tuned, two ? one.tuned.substr(comma + 2) : ""});
   }
-  if (!table.empty()) made.blocks.push_back(captioned_table{"never on tested rows", std::move(table)});
-  if (!fixed.empty()) made.blocks.push_back(paragraph{"Nothing is tuned in " + fixed + ": their types say all."});
+  if (!table.empty()) made.blocks.push_back(captioned_table{"what estimators say of themselves", std::move(table)});
+  if (silent_count > 0) {
+    made.blocks.push_back(paragraph{fmt::format("{} {} not say that anything is chosen by looking at errors.", silent,
+                                                silent_count == 1 ? "does" : "do")});
+  }
+  made.blocks.push_back(
+      paragraph{"Choices that the program makes inside a fit see training rows only. Choices made by whoever wrote a "
+                "predictor's form, on this data or other, cannot be seen here."});
   return made;
 }
 
@@ -66,7 +77,7 @@ RAFTER_COLD inline report_section tuning_section(const evaluation_report& report
 /// weigh, what training and test share, what was tuned on what, and the pictures of a page.
 /// @param view   of the tested data
 /// @param folds  that the report is of; their training rows are of the same data, or (`report.test`) of other data: then
-///               there is nothing to audit for overlap here
+///               what the two share is told from `options.training`
 RAFTER_COLD inline void diagnose(evaluation_report& report, const step_view& view, const std::vector<fold>& folds,
                                  const diagnose_options& options = {}) {
   const plot_options pictures{.shown = options.shown};
@@ -90,11 +101,14 @@ RAFTER_COLD inline void diagnose(evaluation_report& report, const step_view& vie
   add(hardware_sensitivity_section(report, options.parameters));
   add(factor_stability_section(report, pictures));
   add(accuracy_against_parameters_section(report));
-  if (report.test) {
+  if (report.test && options.training != nullptr) {
+    add(overlap_section(overlap_audit(*options.training, view), report.split));
+  } else if (report.test) {
     add({"overlap-audit",
          "What training and test share",
-         "",
-         {paragraph{"Not audited: the predictors were fitted on other data than they were tested on."}}});
+         "What training and test share was not audited.",
+         {paragraph{"Not audited: the predictors were fitted on other data than they were tested on, and those are "
+                    "not here to compare (diagnose_options::training)."}}});
   } else {
     add(overlap_section(overlap_audit(folds, view), report.split));
   }

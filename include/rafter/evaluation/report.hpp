@@ -68,7 +68,7 @@ struct predictor_result {
   std::string description;  ///< what was fitted, in words
   std::vector<fold_result> folds;
   std::string tuned =
-      {};  ///< what was chosen by looking at errors, and on which rows; empty: nothing, all is in the type
+      {};  ///< what was chosen by looking at errors, and on which rows, by the estimator's own account; empty: it says nothing
   std::optional<error_split> split = std::nullopt;  ///< of the worst fold, when it was asked for
   std::string refused;  ///< why there are no folds: what the predictor needs and the data or the split denies
 

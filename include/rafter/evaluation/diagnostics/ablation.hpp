@@ -209,6 +209,8 @@ RAFTER_COLD inline void finish_ablation(ablation_result& made) {
   for (std::vector<ablated_features>* all : {&made.groups, &made.features}) {
     for (ablated_features& one : *all) finish(one);
     std::stable_sort(all->begin(), all->end(), [](const ablated_features& a, const ablated_features& b) {
+      if (std::isnan(a.mean_change) || std::isnan(b.mean_change))
+        return std::isnan(a.mean_change) < std::isnan(b.mean_change);
       return a.mean_change > b.mean_change;
     });
   }

@@ -32,7 +32,7 @@ struct ablation_result {
   std::string predictor;
   std::vector<std::string> folds;
   ablated_features baseline;                       ///< nothing dropped
-  std::vector<ablated_features> groups, features;  ///< the largest rise of the mean first
+  std::vector<ablated_features> groups, features;  ///< the largest rise of the mean first, unknown ones last
 };
 
 /// @param most  features that stand in the table of a terminal
@@ -92,8 +92,9 @@ RAFTER_COLD inline report_section ablation_section(const std::vector<ablation_re
       }
     }
   }
-  const auto first = std::find_if(results.front().features.begin(), results.front().features.end(),
-                                  [](const ablated_features& one) { return one.refused.empty(); });
+  const auto first =
+      std::find_if(results.front().features.begin(), results.front().features.end(),
+                   [](const ablated_features& one) { return one.refused.empty() && !std::isnan(one.mean_change); });
   if (first != results.front().features.end()) {
     made.summary = fmt::format("{} loses most without {}: {} points of mean MAPE.", results.front().predictor,
                                first->dropped, signed_percent(first->mean_change));

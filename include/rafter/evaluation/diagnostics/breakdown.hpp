@@ -72,7 +72,7 @@ RAFTER_HOT inline void fill_cell(error_cell& cell, const double* signed_errors, 
   cell.mean_signed_percentage_error = sum / rows;
   cell.cancellation = size > 0.0 ? 1.0 - std::fabs(sum) / size : 0.0;
   cell.share_above_half = static_cast<double>(above) / rows;
-  cell.p90_ape = quantile_of(absolute, count, 0.9);
+  cell.p90_ape = quantile_of_unsorted(absolute, count, 0.9);
 }
 
 }  // namespace detail

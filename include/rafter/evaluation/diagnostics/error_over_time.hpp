@@ -1,5 +1,5 @@
 // rafter: composable models of LLM-inference step time. SPDX-License-Identifier: Apache-2.0
-// opt-in: by name, or all diagnoses with rafter/evaluation/diagnose.hpp.
+// opt-in: by name, or all diagnoses with rafter/evaluation/diagnose.hpp; includes Boost.Math's special functions.
 #pragma once
 
 #include <fmt/format.h>
@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numbers>
 #include <numeric>
 #include <span>
 #include <string>
@@ -22,6 +21,8 @@
 #include "rafter/evaluation/diagnostics/tested_errors.hpp"
 #include "rafter/evaluation/section.hpp"
 #include "rafter/evaluation/text.hpp"
+#include "rafter/statistics/autocorrelation.hpp"
+#include "rafter/statistics/ljung_box.hpp"
 
 namespace rafter {
 
@@ -43,10 +44,10 @@ struct sequence_errors {
   std::vector<double> autocorrelation;  ///< of lags 1, 2, ...
   double ljung_box = 0.0, p = 1.0;      ///< Q of `lags_tested` lags and P(chi-square >= Q)
   std::size_t lags_tested = 0;
-  double effective_rows = 0.0;  ///< rows / (1 + 2 sum of autocorrelations), the initial positive ones (Geyer 1992)
+  double effective_rows = 0.0;  ///< see effective_sample_size; more than `rows` where neighbours cancel
 };
 
-/// Error of the sum of m successive predicted times, as a request of m steps meets it.
+/// Error of the sum of m successive predicted times, as a request of m steps meets it when no step between is missing.
 struct summed_error {
   std::size_t steps = 0;                                    ///< m
   std::size_t windows = 0;                                  ///< of m successive tested steps, all positions
@@ -63,10 +64,12 @@ struct error_over_time_report {
   std::vector<double> autocorrelation;  ///< of lags 1, 2, ..., averaged over the sequences by rows
   double trend = 0.0, drift = 0.0;      ///< mean over the sequences by rows, of the signed values
   double drift_size = 0.0;              ///< the same of |drift|
-  double effective_share = 1.0;         ///< effective rows / rows
+  double effective_share = 1.0;         ///< effective rows / rows, of the sequences whose errors vary
   double correlated_share = 0.0;        ///< of sequences: Ljung and Box's p < 0.01
-  double bias = 0.0;                    ///< (sum predicted - sum measured) / sum measured: what long sums end at
-  std::vector<summed_error> sums;
+  double bias = 0.0;                    ///< (sum predicted - sum measured) / sum measured, of all rows
+  double sequence_bias = 0.0;  ///< mean over the sequences by rows of the size of their own: what long sums end at
+  double gap_share = 0.0;      ///< of successive tested steps: others are between them; NaN: not known
+  std::vector<summed_error> sums;  ///< the first of single steps
 };
 
 /// The order of a dataset's steps, found once for all predictors.
@@ -134,66 +137,68 @@ RAFTER_COLD inline std::vector<error_sequence> sequences_of(const tested_errors&
   return made;
 }
 
+struct error_over_time_options {
+  std::size_t lags = 20;         ///< of the autocorrelation that is kept
+  std::size_t lags_tested = 10;  ///< of Ljung and Box, at most a fifth of the rows
+  std::vector<std::size_t> steps = {1, 10, 100,
+                                    500};  ///< of sums; single steps are there in any case, sums of 0 are not
+  std::uint64_t seed = 1;                  ///< of the shuffled order
+};
+
 namespace detail {
 
-RAFTER_HOT inline double lagged_product(const double* centred, std::size_t count, std::size_t lag) {
-  double sum = 0.0;
-  for (std::size_t t = lag; t < count; ++t) sum += centred[t] * centred[t - lag];
-  return sum;
-}
-
-/// P(chi-square >= x) of a whole number of degrees of freedom: a finite sum (Abramowitz and Stegun 26.4.4, 26.4.5).
-RAFTER_COLD inline double chi_square_at_least(double x, std::size_t freedom) {
-  const double half = 0.5 * x;
-  double sum = freedom % 2 == 1 ? std::erfc(std::sqrt(half)) : 0.0;
-  double term = freedom % 2 == 1 ? 2.0 * std::sqrt(half / std::numbers::pi) : 1.0;
-  for (std::size_t k = freedom % 2 == 1 ? 3 : 2; k <= freedom; k += 2) {
-    sum += term * std::exp(-half);
-    term *= x / static_cast<double>(k);
-  }
-  return std::min(sum, 1.0);
-}
-
-/// Autocorrelations of lags 1 to `lags`; NaN for a sequence that does not vary. @param centred  of mean 0
-RAFTER_COLD inline std::vector<double> autocorrelations(const std::vector<double>& centred, std::size_t lags) {
-  const double variance = lagged_product(centred.data(), centred.size(), 0);
-  std::vector<double> made;
-  for (std::size_t lag = 1; lag <= lags && lag < centred.size(); ++lag) {
-    made.push_back(variance > 0.0 ? lagged_product(centred.data(), centred.size(), lag) / variance
-                                  : std::numeric_limits<double>::quiet_NaN());
+/// 1, then the others in their order.
+RAFTER_COLD inline std::vector<std::size_t> steps_of_sums(const std::vector<std::size_t>& asked) {
+  std::vector<std::size_t> made{1};
+  for (const std::size_t m : asked) {
+    if (m > 1) made.push_back(m);
   }
   return made;
 }
 
-/// n / (1 + 2 sum rho) with the initial sequence of positive sums of neighbouring pairs (Geyer 1992), in [1, n].
-RAFTER_COLD inline double effective_size(const std::vector<double>& centred, std::size_t most_lags) {
-  const auto rows = static_cast<double>(centred.size());
-  const double variance = lagged_product(centred.data(), centred.size(), 0);
-  if (!(variance > 0.0)) return rows;
-  const auto rho = [&](std::size_t lag) {
-    return lag < centred.size() ? lagged_product(centred.data(), centred.size(), lag) / variance : 0.0;
-  };
-  double sum = 0.0;
-  // Pairs (rho_0 + rho_1), (rho_2 + rho_3), ...: their sum is (1 + sum rho).
-  for (std::size_t lag = 0; lag <= most_lags; lag += 2) {
-    const double pair = rho(lag) + rho(lag + 1);
-    if (pair <= 0.0) break;
-    sum += pair;
-  }
-  return std::clamp(rows / std::max(2.0 * sum - 1.0, 1.0 / rows), 1.0, rows);
-}
-
 }  // namespace detail
 
-struct error_over_time_options {
-  std::size_t lags = 20;         ///< of the autocorrelation that is kept
-  std::size_t lags_tested = 10;  ///< of Ljung and Box, at most a fifth of the rows
-  std::size_t most_lags = 1000;  ///< that the effective number of rows may look at
-  std::vector<std::size_t> steps = {1, 10, 100, 500};
-  std::uint64_t seed = 1;  ///< of the shuffled order
+/// Up to this share of successive tested steps with others between them, their sums are said to be those of a request.
+inline constexpr double gap_limit = 0.1;
+
+/// What becomes of the errors of single steps in sums.
+enum class summed_verdict : std::uint8_t {
+  not_known,      ///< no sequence is as long as a sum
+  runs,           ///< an ordered sum is off by more than 1.5 times a shuffled one
+  cancel,         ///< the longest sum is nearer to what independent errors leave of a single one than to all of it
+  bias,           ///< it is not, and the bias of all rows is half of what is left or more
+  sequence_bias,  ///< the same of the biases of the sequences, which have different signs
+  remain          ///< it is not, and no bias says why
 };
 
-/// Signed errors against time, and whether they cancel or compound over the steps of a request.
+/// The longest sum that there is, and the one that is furthest from its shuffled order; null without.
+struct summed_errors {
+  summed_verdict verdict = summed_verdict::not_known;
+  const summed_error *longest = nullptr, *furthest = nullptr;
+};
+
+RAFTER_COLD inline summed_errors verdict_of(const error_over_time_report& report) {
+  summed_errors made;
+  for (const summed_error& one : report.sums) {
+    if (one.steps <= 1 || one.windows == 0) continue;
+    if (made.longest == nullptr || one.steps > made.longest->steps) made.longest = &one;
+    if (made.furthest == nullptr || one.error * made.furthest->shuffled > made.furthest->error * one.shuffled) {
+      made.furthest = &one;
+    }
+  }
+  if (made.longest == nullptr) return made;
+  const double left = made.longest->error, single = report.sums.front().error;
+  // Between `single` (all alike) and `independent` = single / sqrt(m): their geometric mean.
+  const double middle = std::sqrt(single * made.longest->independent);
+  made.verdict = made.furthest->error > 1.5 * made.furthest->shuffled ? summed_verdict::runs
+                 : left <= middle                                     ? summed_verdict::cancel
+                 : std::fabs(report.bias) >= 0.5 * left               ? summed_verdict::bias
+                 : report.sequence_bias >= 0.5 * left                 ? summed_verdict::sequence_bias
+                                                                      : summed_verdict::remain;
+  return made;
+}
+
+/// Signed errors against time, and whether they cancel or compound over successive steps.
 /// @param order  of the same view; must be known
 RAFTER_COLD inline error_over_time_report error_over_time(const predictor_result& result, const tested_errors& errors,
                                                           const step_view& view, const step_order& order,
@@ -203,14 +208,16 @@ RAFTER_COLD inline error_over_time_report error_over_time(const predictor_result
   made.predictor = result.predictor;
   const std::vector<error_sequence> sequences = sequences_of(errors, view, order);
   made.autocorrelation.assign(options.lags, 0.0);
-  std::vector<double> weight(options.lags, 0.0), centred, sums_actual, sums_predicted;
-  double rows = 0.0, effective = 0.0, predicted_sum = 0.0, actual_sum = 0.0, in_time = 0.0;
+  std::vector<double> weight(options.lags, 0.0), centred, sums_actual, sums_predicted, signed_errors;
+  double rows = 0.0, varied = 0.0, effective = 0.0, predicted_sum = 0.0, actual_sum = 0.0, in_time = 0.0;
+  std::size_t pairs = 0, gaps = 0;
   std::size_t correlated = 0, tested_for_correlation = 0;
   struct window_sum {
     double ordered = 0.0, shuffled = 0.0;
     std::size_t windows = 0;
   };
-  std::vector<window_sum> windows(options.steps.size());
+  const std::vector<std::size_t> steps = detail::steps_of_sums(options.steps);
+  std::vector<window_sum> windows(steps.size());
   detail::seeded_numbers random(options.seed);
   std::vector<std::size_t> mixed;
   const auto add_windows = [&](const std::vector<std::size_t>& tested, bool shuffled) {
@@ -220,9 +227,9 @@ RAFTER_COLD inline error_over_time_report error_over_time(const predictor_result
       sums_actual.push_back(sums_actual.back() + errors.actual[i]);
       sums_predicted.push_back(sums_predicted.back() + errors.predicted[i]);
     }
-    for (std::size_t k = 0; k < options.steps.size(); ++k) {
-      const std::size_t m = options.steps[k];
-      if (m == 0 || m > tested.size()) continue;
+    for (std::size_t k = 0; k < steps.size(); ++k) {
+      const std::size_t m = steps[k];
+      if (m > tested.size()) continue;
       double sum = 0.0;
       for (std::size_t end = m; end <= tested.size(); ++end) {
         const double actual = sums_actual[end] - sums_actual[end - m];
@@ -239,12 +246,19 @@ RAFTER_COLD inline error_over_time_report error_over_time(const predictor_result
     one.experiment = sequence.experiment;
     one.rows = n;
     const auto real = static_cast<double>(n);
-    double mean = 0.0;
+    double mean = 0.0, own_predicted = 0.0, own_actual = 0.0;
+    signed_errors.clear();
     for (const std::size_t i : sequence.tested) {
       mean += errors.relative[i];
-      predicted_sum += errors.predicted[i];
-      actual_sum += errors.actual[i];
+      own_predicted += errors.predicted[i];
+      own_actual += errors.actual[i];
+      signed_errors.push_back(errors.relative[i]);
     }
+    predicted_sum += own_predicted;
+    actual_sum += own_actual;
+    made.sequence_bias += std::fabs(own_predicted - own_actual) / own_actual * real;
+    pairs += n - 1;
+    for (const std::size_t gap : sequence.gaps_before) gaps += gap > 0 ? 1U : 0U;
     mean /= real;
     one.mean = mean;
     centred.clear();
@@ -267,27 +281,27 @@ RAFTER_COLD inline error_over_time_report error_over_time(const predictor_result
       made.drift_size += std::fabs(one.drift) * real;
       in_time += real;
     }
-    one.autocorrelation = detail::autocorrelations(centred, options.lags);
+    one.autocorrelation = autocorrelation(signed_errors, std::min(options.lags, n - 1));
+    one.autocorrelation.erase(one.autocorrelation.begin());  // lag 0
     for (std::size_t k = 0; k < one.autocorrelation.size(); ++k) {
       if (std::isnan(one.autocorrelation[k])) continue;
       made.autocorrelation[k] += one.autocorrelation[k] * real;
       weight[k] += real;
     }
-    one.lags_tested = std::min({options.lags_tested, n / 5, one.autocorrelation.size()});
-    one.ljung_box = one.p = unknown;
-    if (one.lags_tested > 0 && !std::isnan(one.autocorrelation.front())) {
-      double q = 0.0;
-      for (std::size_t k = 1; k <= one.lags_tested; ++k) {
-        q += one.autocorrelation[k - 1] * one.autocorrelation[k - 1] / (real - static_cast<double>(k));
-      }
-      one.ljung_box = real * (real + 2.0) * q;
-      one.p = detail::chi_square_at_least(one.ljung_box, one.lags_tested);
+    one.lags_tested = std::min(options.lags_tested, n / 5);
+    const ljung_box_test memory = ljung_box(signed_errors, one.lags_tested);
+    one.ljung_box = memory.q;
+    one.p = memory.p;
+    if (!std::isnan(one.p)) {
       ++tested_for_correlation;
       correlated += one.p < 0.01 ? 1U : 0U;
     }
-    one.effective_rows = detail::effective_size(centred, std::min(options.most_lags, n / 2));
+    one.effective_rows = effective_sample_size(signed_errors).size;
     rows += real;
-    effective += one.effective_rows;
+    if (!std::isnan(one.effective_rows)) {
+      varied += real;
+      effective += one.effective_rows;
+    }
     add_windows(sequence.tested, false);
     mixed = sequence.tested;
     for (std::size_t i = mixed.size(); i > 1; --i) std::swap(mixed[i - 1], mixed[random.below(i)]);
@@ -299,7 +313,9 @@ RAFTER_COLD inline error_over_time_report error_over_time(const predictor_result
   made.trend = in_time > 0.0 ? made.trend / in_time : unknown;
   made.drift = in_time > 0.0 ? made.drift / in_time : unknown;
   made.drift_size = in_time > 0.0 ? made.drift_size / in_time : unknown;
-  made.effective_share = rows > 0.0 ? effective / rows : unknown;
+  made.effective_share = varied > 0.0 ? effective / varied : unknown;
+  made.sequence_bias = rows > 0.0 ? made.sequence_bias / rows : unknown;
+  made.gap_share = order.by_clock || pairs == 0 ? unknown : static_cast<double>(gaps) / static_cast<double>(pairs);
   made.correlated_share = tested_for_correlation > 0
                               ? static_cast<double>(correlated) / static_cast<double>(tested_for_correlation)
                               : unknown;
@@ -307,9 +323,9 @@ RAFTER_COLD inline error_over_time_report error_over_time(const predictor_result
   double single = 0.0;
   for (const double each : errors.relative) single += std::fabs(each);
   single = errors.size() > 0 ? single / static_cast<double>(errors.size()) : unknown;
-  for (std::size_t k = 0; k < options.steps.size(); ++k) {
+  for (std::size_t k = 0; k < steps.size(); ++k) {
     summed_error& one = made.sums.emplace_back();
-    one.steps = options.steps[k];
+    one.steps = steps[k];
     one.windows = windows[k].windows;
     if (one.windows == 0) continue;
     one.error = windows[k].ordered / static_cast<double>(one.windows);
@@ -331,14 +347,15 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
   }
   const step_order order = order_of(view);
   if (!order.known) {
-    made.summary = "Whether errors cancel or compound over a request cannot be told: the data has no order in time.";
+    made.summary =
+        "Whether errors cancel or compound over successive steps cannot be told: the data has no order in time.";
     made.blocks.push_back(
         paragraph{"Not made: the data has neither step ids nor start times, so its steps have no order."});
     return made;
   }
   std::vector<std::string> titles{"<predictor", "drift %", "lag 1", "correlated %", "effective %"};
   std::vector<std::string> sum_titles{"<predictor", "bias %"};
-  for (const std::size_t m : options.steps) {
+  for (const std::size_t m : steps_of_sums(options.steps)) {
     sum_titles.push_back(fmt::format("m = {} %", m));
     if (m > 1) sum_titles.push_back("shuffled");
   }
@@ -362,22 +379,18 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
     }
     sums.add(std::move(cells));
   }
-  const std::vector<error_sequence> sequences = sequences_of(tested_errors_of(*results.front()), view, order);
-  std::size_t steps = 0, gaps = 0, pairs = 0;
-  for (const error_sequence& one : sequences) {
-    steps += one.tested.size();
-    pairs += one.tested.size() - 1;
-    for (const std::size_t gap : one.gaps_before) gaps += gap > 0 ? 1U : 0U;
-  }
+  std::size_t steps = 0;
+  for (const sequence_errors& one : all.front().sequences) steps += one.rows;
+  const double gap_share = all.front().gap_share;
   std::string text =
       fmt::format("{} tested steps in {} sequences (one for each fold and experiment), ordered by {}. ",
-                  grouped(steps), sequences.size(), order.by_clock ? "start time" : "step id");
+                  grouped(steps), all.front().sequences.size(), order.by_clock ? "start time" : "step id");
   if (order.by_clock) {
     text += "Without step ids it is not known which steps are missing between two. ";
-  } else if (pairs > 0) {
+  } else if (!std::isnan(gap_share)) {
     text +=
         fmt::format("{} % of successive tested steps have others between them that were not logged or not tested. ",
-                    percent(static_cast<double>(gaps) / static_cast<double>(pairs)));
+                    percent(gap_share));
   }
   text +=
       "Drift: mean size of (mean error of a sequence's last third - that of its first). Correlated: sequences in "
@@ -386,13 +399,14 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
       "mean "
       "error as all steps do.";
   made.blocks.push_back(paragraph{std::move(text)});
+  const bool whole = gap_share <= gap_limit;  // not where it is not known
   made.blocks.push_back(captioned_table{"signed errors in time", std::move(table)});
-  made.blocks.push_back(
-      paragraph{"A request meets sums: the mean error of the sum of m successive predicted times, beside what the "
-                "same steps give "
-                "in a random order. Errors that cancel fall towards the bias as 1/sqrt(m); an ordered sum that is "
-                "worse than the "
-                "shuffled one says that errors come in runs and compound."});
+  made.blocks.push_back(paragraph{
+      std::string(whole ? "A request meets sums: the" : "The") +
+      " mean error of the sum of m successive predicted times, beside what the same steps give in a random "
+      "order. Errors that cancel fall towards the bias of their sequence as 1/sqrt(m); an ordered sum that "
+      "is worse than the shuffled one says that errors come in runs and compound." +
+      (whole ? "" : " They are not the sums that a request meets, for steps between are missing or may be.")});
   made.blocks.push_back(captioned_table{"error of the sum of m successive steps", std::move(sums)});
 
   const std::vector<const predictor_result*> few = selected(report, shown);
@@ -402,25 +416,23 @@ RAFTER_COLD inline report_section error_over_time_section(const evaluation_repor
   };
   if (few.empty()) return made;
   const error_over_time_report& first = of(few.front());
-  const summed_error *longest = nullptr, *furthest = nullptr;  // from what independent errors would give
-  for (const summed_error& one : first.sums) {
-    if (one.steps <= 1 || one.windows == 0) continue;
-    longest = &one;
-    if (furthest == nullptr || one.error * furthest->shuffled > furthest->error * one.shuffled) furthest = &one;
-  }
-  if (longest != nullptr) {
+  const summed_errors sum_of = verdict_of(first);
+  if (sum_of.verdict == summed_verdict::runs) {
+    made.summary = fmt::format(
+        "Errors of {} come in runs: the sum of {} steps is off by {} %, where the same errors in a random order give "
+        "{} %; of {} steps by {} %.",
+        first.predictor, sum_of.furthest->steps, percent(sum_of.furthest->error), percent(sum_of.furthest->shuffled),
+        sum_of.longest->steps, percent(sum_of.longest->error));
+  } else if (sum_of.longest != nullptr) {
+    const char* const what = sum_of.verdict == summed_verdict::cancel ? "cancel"
+                             : sum_of.verdict == summed_verdict::bias ? "are a bias that does not cancel"
+                             : sum_of.verdict == summed_verdict::sequence_bias
+                                 ? "are a bias of each sequence, of different signs, that does not cancel"
+                                 : "hardly cancel";
     made.summary =
-        furthest->error > 1.5 * furthest->shuffled
-            ? fmt::format(
-                  "Errors of {} come in runs: the sum of {} steps is off by {} %, where the same errors in a "
-                  "random order give {} %; of {} steps by {} %.",
-                  first.predictor, furthest->steps, percent(furthest->error), percent(furthest->shuffled),
-                  longest->steps, percent(longest->error))
-            : fmt::format(
-                  "Errors of {} {} over a request: the sum of {} steps is off by {} %, a single step by {} %.",
-                  first.predictor,
-                  longest->error > 0.5 * first.sums.front().error ? "are a bias that does not cancel" : "cancel",
-                  longest->steps, percent(longest->error), percent(first.sums.front().error));
+        fmt::format("Errors of {} {} over {}: the sum of {} steps is off by {} %, a single step by {} %.",
+                    first.predictor, what, whole ? "a request" : "successive tested steps", sum_of.longest->steps,
+                    percent(sum_of.longest->error), percent(first.sums.front().error));
   }
   plot picture;
   picture.id = "error-autocorrelation";

@@ -34,7 +34,7 @@ struct sensitivity {
   double mean_change = std::numeric_limits<double>::quiet_NaN();  ///< mean of |t± / t - 1|
   double mape = std::numeric_limits<double>::quiet_NaN();         ///< of these rows with the figure as it is
   double mape_more = std::numeric_limits<double>::quiet_NaN(), mape_less = std::numeric_limits<double>::quiet_NaN();
-  std::string refused;  ///< why there is nothing
+  std::vector<std::string> refused;  ///< of folds that are not counted: which, and why
 
   /// The larger change of the MAPE.
   double mape_change() const {
@@ -112,7 +112,8 @@ RAFTER_COLD inline sensitivity_report hardware_sensitivity(const predictor_resul
         sums.emplace_back();
       }
       if (!more.refused.empty() || !less->refused.empty()) {
-        made.figures[at].refused = more.refused.empty() ? less->refused : more.refused;
+        made.figures[at].refused.push_back("refused in fold " + part.held_out + ": " +
+                                           (more.refused.empty() ? less->refused : more.refused));
         continue;
       }
       std::size_t place = 0, asked = 0;
@@ -167,32 +168,33 @@ RAFTER_COLD inline report_section hardware_sensitivity_section(
   for (const sensitivity_report& of : all) {
     for (const sensitivity& one : of.figures) {
       without_error += one.undefined;
-      if (!one.refused.empty()) {
-        left_out.push_back(of.predictor + ", " + one.figure + ": " + one.refused);
-        continue;
-      }
+      for (const std::string& why : one.refused) left_out.push_back(of.predictor + ", " + one.figure + ": " + why);
+      if (one.rows + one.undefined == 0 && !one.refused.empty()) continue;
       table.add(cells(of.predictor, one));
+      if (std::isnan(one.mape_change())) continue;
       if (largest == nullptr || std::fabs(one.mape_change()) > std::fabs(largest->mape_change())) {
         largest = &one;
         by = of.predictor;
       }
     }
   }
-  if (table.empty()) {
+  if (table.empty() && !left_out.empty()) {
+    made.blocks.push_back(paragraph{"No predictor answered for other hardware."});
+  } else if (table.empty()) {
     made.blocks.push_back(paragraph{"Other hardware was not asked for (no hardware probes in this evaluation)."});
   } else {
     made.blocks.push_back(
         paragraph{"Predictions for the same steps on a device whose peak, or memory bandwidth, is a tenth more and a "
                   "tenth less. "
                   "Elasticity is d ln t / d ln x: -1 where a step is bound by that figure, 0 where a predictor does "
-                  "not look at it "
-                  "(it was fitted to one device and knows it only by its times), and its range over the steps. The "
+                  "not look at it, and its range over the steps. The "
                   "last column is "
                   "the larger change of the MAPE, in points."});
     made.blocks.push_back(captioned_table{"", std::move(table)});
     made.summary =
-        std::fabs(largest->mape_change()) < 5e-5
-            ? "No predictor's error depends on the hardware figures: they were fitted to one device."
+        largest == nullptr ? "What a tenth of a hardware figure does to errors is not known: no answer was a time."
+        : std::fabs(largest->mape_change()) < 5e-5
+            ? "No predictor's error depends on the hardware figures."
             : fmt::format(
                   "A tenth of {} more or less moves the error of {} by {} points, the most of all predictors.",
                   largest->figure, by, signed_percent(largest->mape_change()));

@@ -48,7 +48,8 @@ struct importance_stability_result {
   };
   std::string measure;
   std::size_t folds = 0, k = 0;
-  ranking_agreement spearman, kendall, overlap;
+  ranking_agreement spearman, kendall;
+  ranking_agreement overlap;  ///< of the first k; nothing when they are all features, for then it says nothing
   std::vector<feature_rank> features;  ///< by mean rank
 
   /// The features by mean rank. @param most  rows; the others are left out
@@ -108,7 +109,7 @@ template <class Statistic> ranking_agreement over_pairs(std::size_t folds, Stati
 }  // namespace detail
 
 /// Pairwise agreement of the folds' rankings: Spearman's ρ and Kendall's τ-b of the values (metrics/correlation.hpp), and
-/// the share that the first k features of two folds have in common, |A ∩ B| / max(|A|, |B|). A feature with a value of 0
+/// the share that the first k features of two folds have in common, |A ∩ B| / max(|A|, |B|), which is not there when k is not below the number of features. A feature with a value of 0
 /// or below is not among the first.
 /// @throws evaluation_error for fewer than two folds, k = 0, folds of different length, or a value that is not finite
 inline importance_stability_result importance_stability(const importance_by_fold& of, std::size_t k = 5) {
@@ -139,6 +140,7 @@ inline importance_stability_result importance_stability(const importance_by_fold
   std::vector<std::vector<std::size_t>> first;
   for (const std::vector<double>& values : of.values) first.push_back(detail::first_of(values, made.k));
   made.overlap = detail::over_pairs(made.folds, [&](std::size_t a, std::size_t b) {
+    if (made.k == features) return std::numeric_limits<double>::quiet_NaN();
     std::vector<std::size_t> both;
     std::set_intersection(first[a].begin(), first[a].end(), first[b].begin(), first[b].end(),
                           std::back_inserter(both));
@@ -176,10 +178,12 @@ struct stability_rule {
 
 enum class stability_verdict : std::uint8_t { not_known, unstable, stable };
 
-/// Stable where both means reach the rule; not known where no pair of folds has a rank correlation.
+/// Stable where both means reach the rule, or rho where the first k are all features; not known where no pair of folds
+/// has what is asked.
 inline stability_verdict verdict_of(const importance_stability_result& result, const stability_rule& rule = {}) {
-  if (result.spearman.pairs == 0 || result.overlap.pairs == 0) return stability_verdict::not_known;
-  return result.spearman.mean >= rule.least_spearman && result.overlap.mean >= rule.least_overlap
+  const bool by_overlap = result.k < result.features.size();
+  if (result.spearman.pairs == 0 || (by_overlap && result.overlap.pairs == 0)) return stability_verdict::not_known;
+  return result.spearman.mean >= rule.least_spearman && (!by_overlap || result.overlap.mean >= rule.least_overlap)
              ? stability_verdict::stable
              : stability_verdict::unstable;
 }
@@ -200,17 +204,26 @@ inline report_section importance_section(
                             "least {:g} and the first "
                             "features have a share of at least {:g} in common.",
                             rule.least_spearman, rule.least_overlap)});
+  std::size_t stable = 0;
+  std::string unstable, not_known;
   for (const auto& [name, result] : named) {
     const stability_verdict verdict = verdict_of(result, rule);
+    const std::string first =
+        result.k < result.features.size()
+            ? fmt::format("{:.0f} % of the first {} in common", 100.0 * result.overlap.mean, result.k)
+            : fmt::format("judged by rho alone, for there are {} features", result.features.size());
     const std::string sentence =
         verdict == stability_verdict::not_known
             ? fmt::format(
                   "{}: whether the ranking is stable is not known, for no two folds have rankings to compare.", name)
-            : fmt::format(
-                  "{}: the ranking is {} over {} folds (mean rho {:.2f}, {:.0f} % of the first {} in common).", name,
-                  verdict == stability_verdict::stable ? "stable" : "not stable", result.folds, result.spearman.mean,
-                  100.0 * result.overlap.mean, result.k);
-    if (made.summary.empty()) made.summary = sentence;
+            : fmt::format("{}: the ranking is {} over {} folds (mean rho {:.2f}, {}).", name,
+                          verdict == stability_verdict::stable ? "stable" : "not stable", result.folds,
+                          result.spearman.mean, first);
+    stable += verdict == stability_verdict::stable ? 1U : 0U;
+    if (verdict != stability_verdict::stable) {
+      std::string& to = verdict == stability_verdict::unstable ? unstable : not_known;
+      to += (to.empty() ? "" : "; ") + name;
+    }
     made.blocks.push_back(paragraph{sentence});
     made.blocks.push_back(captioned_table{
         name +
@@ -218,6 +231,10 @@ inline report_section importance_section(
         result.table(most)});
     made.blocks.push_back(captioned_table{name + ": agreement of the folds", result.agreement(), true});
   }
+  made.summary = fmt::format("{} of {} rankings {} stable over the folds.", stable, named.size(),
+                             named.size() == 1 ? "is" : "are");
+  if (!unstable.empty()) made.summary += " Not stable: " + unstable + ".";
+  if (!not_known.empty()) made.summary += " Not known: " + not_known + ".";
   return made;
 }
 

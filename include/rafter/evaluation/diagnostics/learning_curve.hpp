@@ -35,8 +35,9 @@ struct learning_point {
   double fraction = 0.0;
   double rows = 0.0, groups = 0.0;  ///< trained on, mean over the folds; groups: 0 unless by groups
   double mean_mape = std::numeric_limits<double>::quiet_NaN(), worst_mape = mean_mape;
-  std::size_t folds = 0;      ///< that could be fitted
-  std::vector<double> mapes;  ///< of each fold; NaN where the fit was refused
+  std::size_t folds = 0;      ///< that could be fitted and have an error
+  std::size_t undefined = 0;  ///< that could be fitted, but whose error is not a number
+  std::vector<double> mapes;  ///< of each fold; NaN where the fit was refused or the error is not a number
   std::string refused;        ///< why the first such fit was
 };
 
@@ -129,7 +130,10 @@ RAFTER_COLD learning_curve_result learning_curve(const dataset<Schema>& data, co
     }
     const auto take = [&](const predictor_result& result) {
       made.predictor = result.predictor;
-      for (const fold_result& one : result.folds) point.mapes.push_back(one.errors.mape);
+      for (const fold_result& one : result.folds) {
+        point.mapes.push_back(one.errors.mape);
+        point.undefined += std::isnan(one.errors.mape) ? 1U : 0U;
+      }
     };
     try {
       take(evaluate_on_folds<Estimator>(data, smaller, quick).result);
@@ -185,6 +189,12 @@ RAFTER_COLD inline report_section learning_curve_section(const std::vector<learn
       if (!one.refused.empty()) {
         refused.push_back(fmt::format("{}, {} % of the {}: {}", curve.predictor, percent(one.fraction, 0),
                                       curve.by == "rows" ? "rows" : curve.by + " groups", one.refused));
+      }
+      if (one.undefined > 0) {
+        refused.push_back(fmt::format("{}, {} % of the {}: fitted, but the error is not a number in {} of {} folds",
+                                      curve.predictor, percent(one.fraction, 0),
+                                      curve.by == "rows" ? "rows" : curve.by + " groups", one.undefined,
+                                      one.mapes.size()));
       }
     }
   }

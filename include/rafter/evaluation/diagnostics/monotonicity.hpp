@@ -38,7 +38,7 @@ struct probe_falls {
   std::size_t row = 0;   ///< where that was
   std::string fold;
   double lighter = 0.0, heavier = 0.0;  ///< [s], predicted there
-  std::string refused;                  ///< why there are none
+  std::vector<std::string> refused;     ///< of folds that were not answered: which, and why
 
   double share() const { return pairs == 0 ? 0.0 : static_cast<double>(falls) / static_cast<double>(pairs); }
 };
@@ -58,7 +58,7 @@ RAFTER_COLD inline std::vector<probe_falls> falls_of_probes(const predictor_resu
         found = made.end() - 1;
       }
       if (!probe.refused.empty()) {
-        found->refused = probe.refused;
+        found->refused.push_back("refused in fold " + part.held_out + ": " + probe.refused);
         continue;
       }
       // The probed rows are some of the tested ones, both ascending.
@@ -225,10 +225,10 @@ RAFTER_COLD inline report_section monotonicity_section(const evaluation_report& 
     const probe_falls* worst = nullptr;
     for (const probe_falls& one : found) {
       probed = true;
-      if (!one.refused.empty()) {
-        refused.push_back(result->predictor + ", " + one.probe + ": " + one.refused);
-        continue;
+      for (const std::string& why : one.refused) {
+        refused.push_back(result->predictor + ", " + one.probe + ": " + why);
       }
+      if (one.pairs == 0 && !one.refused.empty()) continue;
       pairs += one.pairs;
       falls += one.falls;
       if (one.falls > 0 && (worst == nullptr || one.largest > worst->largest)) worst = &one;
@@ -276,7 +276,7 @@ RAFTER_COLD inline report_section monotonicity_section(const evaluation_report& 
   std::vector<std::vector<dominance_pair>> pairs;
   const predictor_result* drawn_for = nullptr;
   std::string worst_by;
-  double worst = -1.0, noise = 0.0;
+  double worst = -1.0, measured = 0.0, least_measured = 0.0, most_measured = 0.0;
   for (const predictor_result* result : results) {
     const bool same = drawn_for != nullptr && drawn_for->folds.size() == result->folds.size() &&
                       std::equal(drawn_for->folds.begin(), drawn_for->folds.end(), result->folds.begin(),
@@ -289,10 +289,12 @@ RAFTER_COLD inline report_section monotonicity_section(const evaluation_report& 
     if (one.pairs == 0) continue;
     table.add({one.predictor, count(one.pairs), count(one.falls), share(one.share()), share(one.measured_share()),
                share(one.largest), share(one.largest_measured)});
-    noise = one.measured_share();
+    least_measured = worst < 0.0 ? one.measured_share() : std::min(least_measured, one.measured_share());
+    most_measured = std::max(most_measured, one.measured_share());
     if (one.share() > worst) {
       worst = one.share();
       worst_by = one.predictor;
+      measured = one.measured_share();
     }
   }
   if (table.empty()) {
@@ -302,14 +304,24 @@ RAFTER_COLD inline report_section monotonicity_section(const evaluation_report& 
                   by + "."});
     return made;
   }
-  made.summary = fmt::format(
-      "Of pairs of steps of which one has more to do, {} predicts the heavier one shorter in {} % (the most of all "
-      "predictors); {} % were measured so.",
-      worst_by, percent(worst), percent(noise));
+  // Predictors that were tested on other rows have other pairs.
+  const std::string spread = percent(least_measured) == percent(most_measured)
+                                 ? percent(most_measured)
+                                 : percent(least_measured) + " to " + percent(most_measured);
+  made.summary =
+      worst == 0.0
+          ? fmt::format(
+                "Of pairs of steps of which one has more to do, no predictor predicts the heavier one shorter; "
+                "{} % were measured so.",
+                spread)
+          : fmt::format(
+                "Of pairs of steps of which one has more to do, {} predicts the heavier one shorter in {} % "
+                "(the most of all predictors); {} % of the same pairs were measured so.",
+                worst_by, percent(worst), percent(measured));
   made.blocks.push_back(paragraph{
       fmt::format("Pairs of tested steps of one deployment and fold, a seeded sample, of which the heavier has "
-                  "no less of {} and more of one. Measured times that fall are the noise of the data: a "
-                  "predictor need not beat them.",
+                  "no less of {} and more of one. Measured times that fall are noise, or something that "
+                  "these counts do not say: a predictor need not beat them.",
                   by)});
   made.blocks.push_back(captioned_table{"falls among pairs of real steps", std::move(table)});
   return made;

@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <map>
 #include <numeric>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -34,7 +34,7 @@ enum class overlap_kind : std::uint8_t {
   prefill_measurement,  ///< the same of prefill attention
   decode_measurement,   ///< the same of decode attention
   experiment,           ///< a training row is of the same experiment
-  neighbouring_step     ///< the step before or after it in the same experiment is a training row
+  neighbouring_step     ///< the nearest row before or after it in the same experiment is a training row
 };
 inline constexpr std::size_t overlap_kinds = 8;
 
@@ -75,7 +75,23 @@ struct overlap_report {
   std::array<overlap_verdict, overlap_kinds> verdicts{};
   std::vector<std::string> held_out_axes;  ///< group axes of which no fold has a label on both sides
   overlap_verdict verdict = overlap_verdict::none;
+  std::string training, tested;         ///< the sources, when they are two files; empty: the folds are of one
+  std::vector<std::string> not_common;  ///< columns of one of two files, which were not compared
 
+  /// The fold with the largest share; null without folds.
+  const fold_overlap* worst(overlap_kind kind) const {
+    const fold_overlap* found = nullptr;
+    for (const fold_overlap& one : folds) {
+      if (found == nullptr || one.share(kind) > found->share(kind)) found = &one;
+    }
+    return found;
+  }
+  /// Is it more than `limit` of all tested rows, or of those of one fold and there more than `few` rows?
+  bool exceeds(overlap_kind kind, double limit, std::size_t few) const {
+    return share(kind) > limit || std::any_of(folds.begin(), folds.end(), [&](const fold_overlap& one) {
+             return one.share(kind) > limit && one.affected[static_cast<std::size_t>(kind)] > few;
+           });
+  }
   /// Of all tested rows.
   double share(overlap_kind kind) const {
     std::size_t rows = 0, affected = 0;
@@ -87,10 +103,11 @@ struct overlap_report {
   }
 };
 
-/// Up to this share of tested rows that have an equal step of equal time in training are chance.
+/// Up to this share of tested rows, of all and of each fold (there: or one row), that have an equal step of equal time in training are chance.
 inline constexpr double chance_share = 0.01;
 
-/// Up to this share of tested rows beside a training row is the seam of a split in time; more is no split in time.
+/// Up to this share of tested rows beside a training row, of all and of each fold (there: or two rows, the ends of one
+/// stretch), is the seam of a split in time; more is no split in time.
 inline constexpr double seam_share = 0.05;
 
 namespace detail {
@@ -163,8 +180,13 @@ class shared_keys {
 ///   group is not new;
 /// * shared measurements are by design when the split holds a group axis out (a model is new though the attention
 ///   kernel of its shape was measured once for all), and a leak when it holds out none;
-/// * shared experiments are by design: rows drawn from one at random betray themselves by their neighbours;
-/// * neighbouring steps on the other side are the seam of a split in time up to `seam_share`, and else a leak.
+/// * neighbouring steps (the nearest rows in use before and after, however many steps were not logged between) on the
+///   other side are the seam of a split in time up to `seam_share`, and else a leak;
+/// * shared experiments are by design where neighbours say that the split is one in time, or where it holds a group
+///   axis out and nothing tells the order; else their rows were drawn at random, a leak.
+///
+/// Shares are judged over all tested rows and in each fold, so that one bad fold does not hide among many. Steps are
+/// ordered by id, else by start time; without labels of experiments, within a deployment.
 /// @param view  of the dataset that the folds are of
 RAFTER_COLD inline overlap_report overlap_audit(const std::vector<fold>& folds, const step_view& view) {
   overlap_report made;
@@ -224,31 +246,41 @@ RAFTER_COLD inline overlap_report overlap_audit(const std::vector<fold>& folds, 
   count_labels(overlap_kind::prefill_measurement, group::prefill_attention_measurement);
   count_labels(overlap_kind::decode_measurement, group::decode_attention_measurement);
   count_labels(overlap_kind::experiment, group::experiment);
-  if (!view.step_ids.empty()) {
+  if (!view.step_ids.empty() || !view.start_ns.empty()) {
     const auto at = static_cast<std::size_t>(overlap_kind::neighbouring_step);
     made.known[at] = true;
     const group_column* experiments = view.labels(group::experiment);
-    const auto experiment = [&](std::size_t row) { return experiments != nullptr ? experiments->code(row) : 0U; };
+    const auto experiment = [&](std::size_t row) {
+      return experiments != nullptr ? std::size_t{experiments->code(row)} : view.deployment[row];
+    };
     std::vector<std::size_t> order(view.rows);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return std::pair(experiment(a), view.step_ids[a]) < std::pair(experiment(b), view.step_ids[b]);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      if (experiment(a) != experiment(b)) return experiment(a) < experiment(b);
+      return view.step_ids.empty() ? view.start_ns[a] < view.start_ns[b] : view.step_ids[a] < view.step_ids[b];
     });
-    std::vector<bool> trained;
+    enum class use : std::uint8_t { none, trained, tested };
+    std::vector<use> uses;
     for (std::size_t f = 0; f < folds.size(); ++f) {
-      trained.assign(view.rows, false);
-      std::vector<bool> tested(view.rows, false);
-      const auto mark = [&](std::size_t row) { trained[row] = true; };
+      uses.assign(view.rows, use::none);
+      folds[f].test.for_each([&](std::size_t row) { uses[row] = use::tested; });
+      const auto mark = [&](std::size_t row) { uses[row] = use::trained; };
       folds[f].train.for_each(mark);
       folds[f].validation.for_each(mark);
-      folds[f].test.for_each([&](std::size_t row) { tested[row] = true; });
-      const auto beside = [&](std::size_t i, std::size_t j) {
-        return trained[order[j]] && experiment(order[i]) == experiment(order[j]) &&
-               std::fabs(view.step_ids[order[i]] - view.step_ids[order[j]]) == 1.0;
-      };
-      for (std::size_t i = 0; i < order.size(); ++i) {
-        if (!tested[order[i]]) continue;
-        if ((i > 0 && beside(i, i - 1)) || (i + 1 < order.size() && beside(i, i + 1))) ++made.folds[f].affected[at];
+      // Rows in use, one after the other: each tested one is asked about the one before and the one after.
+      const std::size_t no_row = view.rows;
+      std::size_t before = no_row;
+      bool beside_before = false;  // is `before` tested, and was it counted?
+      for (const std::size_t row : order) {
+        if (uses[row] == use::none) continue;
+        const bool together = before != no_row && experiment(before) == experiment(row);
+        bool counted = false;
+        if (together && uses[row] != uses[before]) {
+          counted = uses[row] == use::tested;
+          if (counted || !beside_before) ++made.folds[f].affected[at];
+        }
+        before = row;
+        beside_before = counted;
       }
     }
   }
@@ -262,14 +294,16 @@ RAFTER_COLD inline overlap_report overlap_audit(const std::vector<fold>& folds, 
     } else if (share == 0.0) {
       verdict = overlap_verdict::none;
     } else if (kind == overlap_kind::copied_step) {
-      verdict = share <= chance_share ? overlap_verdict::by_design : overlap_verdict::leak;
+      verdict = made.exceeds(kind, chance_share, 1) ? overlap_verdict::leak : overlap_verdict::by_design;
     } else if (kind == overlap_kind::duplicated_step || kind == overlap_kind::equal_work) {
       verdict = holds_out ? overlap_verdict::leak : overlap_verdict::by_design;
     } else if (kind == overlap_kind::neighbouring_step) {
-      verdict = share <= seam_share ? overlap_verdict::by_design : overlap_verdict::leak;
+      verdict = made.exceeds(kind, seam_share, 2) ? overlap_verdict::leak : overlap_verdict::by_design;
     } else if (kind == overlap_kind::experiment) {
-      // Of a split in time; rows drawn from an experiment at random betray themselves by their neighbours.
-      verdict = overlap_verdict::by_design;
+      constexpr auto neighbour = overlap_kind::neighbouring_step;
+      const bool random =
+          made.known[static_cast<std::size_t>(neighbour)] ? made.exceeds(neighbour, seam_share, 2) : !holds_out;
+      verdict = random ? overlap_verdict::leak : overlap_verdict::by_design;
     } else {
       verdict = holds_out ? overlap_verdict::by_design : overlap_verdict::leak;
     }
@@ -278,7 +312,83 @@ RAFTER_COLD inline overlap_report overlap_audit(const std::vector<fold>& folds, 
   return made;
 }
 
-/// @param split  the name of the split that made the folds
+namespace detail {
+
+/// The rows of two views, one after the other, with the columns and labels that both have. Steps of one deployment are
+/// those whose labels of model, hardware, TP and rig (where both have them) and whose device figures are equal.
+RAFTER_COLD inline step_view joined(const step_view& first, const step_view& second,
+                                    std::vector<std::string>& not_common) {
+  step_view made;
+  made.rows = first.rows + second.rows;
+  const auto both = [](auto to, const auto& more) {
+    to.insert(to.end(), more.begin(), more.end());
+    return to;
+  };
+  made.times = both(first.times, second.times);
+  for (const step_column& one : first.columns) {
+    if (const std::vector<double>* other = second.find(one.name)) {
+      made.columns.push_back({one.name, both(one.values, *other)});
+    } else {
+      not_common.push_back(one.name);
+    }
+  }
+  for (const step_column& one : second.columns) {
+    if (first.find(one.name) == nullptr) not_common.push_back(one.name);
+  }
+  for (std::size_t i = 0; i < group_axes; ++i) {
+    const auto axis = static_cast<group>(i);
+    const group_column *a = first.labels(axis), *b = second.labels(axis);
+    if (a == nullptr || b == nullptr) continue;
+    group_column labels = *a;
+    for (std::size_t row = 0; row < second.rows; ++row) labels.push_back(b->name(row));
+    made.groups[i] = std::move(labels);
+  }
+  // Without experiments in both, nothing says that a step of one file is beside a step of the other.
+  if (made.labels(group::experiment) != nullptr) {
+    if (!first.step_ids.empty() && !second.step_ids.empty()) {
+      made.step_ids = both(first.step_ids, second.step_ids);
+    } else if (!first.start_ns.empty() && !second.start_ns.empty()) {
+      made.start_ns = both(first.start_ns, second.start_ns);
+    }
+  }
+  const bool figures = !first.peak_flops.empty() && !second.peak_flops.empty() && !first.hbm_bandwidth.empty() &&
+                       !second.hbm_bandwidth.empty();
+  std::map<std::tuple<std::array<std::uint32_t, 4>, double, double>, std::size_t> known;
+  for (std::size_t row = 0; row < made.rows; ++row) {
+    const step_view& of = row < first.rows ? first : second;
+    const std::size_t own = of.deployment[row < first.rows ? row : row - first.rows];
+    std::array<std::uint32_t, 4> labels{};
+    constexpr std::array axes{group::model, group::hardware, group::tp, group::rig};
+    for (std::size_t k = 0; k < axes.size(); ++k) {
+      if (const group_column* label = made.labels(axes[k])) labels[k] = label->code(row);
+    }
+    const double peak = figures ? of.peak_flops[own] : 0.0, bandwidth = figures ? of.hbm_bandwidth[own] : 0.0;
+    const auto found = known.try_emplace({labels, peak, bandwidth}, known.size());
+    if (found.second && figures) {
+      made.peak_flops.push_back(peak);
+      made.hbm_bandwidth.push_back(bandwidth);
+    }
+    made.deployment.push_back(found.first->second);
+  }
+  return made;
+}
+
+}  // namespace detail
+
+/// The same of predictors that were fitted on one file and tested on another: rows are compared by the columns that both
+/// have, labels by their names (an experiment of one name in both is one experiment).
+RAFTER_COLD inline overlap_report overlap_audit(const step_view& training, const step_view& tested) {
+  std::vector<std::string> not_common;
+  const step_view both = detail::joined(training, tested, not_common);
+  const row_set first = row_set::all(training.rows);
+  overlap_report made = overlap_audit({{"all", first, {}, first.complement(both.rows)}}, both);
+  made.training = training.source.empty() ? "the training data" : training.source;
+  made.tested = tested.source.empty() ? "the tested data" : tested.source;
+  made.not_common = std::move(not_common);
+  return made;
+}
+
+/// @param split  the name of the split that made the folds; not looked at when the audit is of two files
 RAFTER_COLD inline report_section overlap_section(const overlap_report& audit, std::string_view split) {
   using namespace detail;
   report_section made{"overlap-audit", "What training and test share", "", {}};
@@ -290,10 +400,7 @@ RAFTER_COLD inline report_section overlap_section(const overlap_report& audit, s
       table.add({std::string(name_of(kind)), "-", "-", "-", "not known"});
       continue;
     }
-    const fold_overlap* worst = nullptr;
-    for (const fold_overlap& one : audit.folds) {
-      if (worst == nullptr || one.share(kind) > worst->share(kind)) worst = &one;
-    }
+    const fold_overlap* worst = audit.worst(kind);
     const double share = audit.share(kind), of_worst = worst == nullptr ? 0.0 : worst->share(kind);
     table.add({std::string(name_of(kind)),
                {percent(share), 100.0 * share},
@@ -302,17 +409,33 @@ RAFTER_COLD inline report_section overlap_section(const overlap_report& audit, s
                std::string(name_of(audit.verdicts[at]))});
     std::string& to = audit.verdicts[at] == overlap_verdict::leak ? leaks : shared;
     if (audit.verdicts[at] >= overlap_verdict::by_design) {
-      to += fmt::format("{}{} ({} % of the tested rows)", to.empty() ? "" : ", ", name_of(kind), percent(share));
+      to += fmt::format("{}{} ({} % of the tested rows", to.empty() ? "" : ", ", name_of(kind), percent(share));
+      if (audit.folds.size() > 1 && of_worst > share) {
+        to += fmt::format(", {} % in fold {}", percent(of_worst), worst->held_out);
+      }
+      to += ")";
     }
   }
   std::string held_out;
   for (const std::string& axis : audit.held_out_axes) held_out += (held_out.empty() ? "" : ", ") + axis;
-  made.summary = !leaks.empty()    ? fmt::format("Split {}: leak by {}.", split, leaks)
-                 : !shared.empty() ? fmt::format("Split {}: nothing leaks; shared by design: {}.", split, shared)
-                                   : fmt::format("Split {}: training and test have nothing in common.", split);
+  const bool two_files = !audit.tested.empty();
+  const std::string what = two_files ? fmt::format("Trained on {}, tested on {}", audit.training, audit.tested)
+                                     : fmt::format("Split {}", split);
+  const bool compared = std::find(audit.known.begin(), audit.known.end(), true) != audit.known.end();
+  made.summary = !compared         ? what + ": what they share is not known, for there is nothing to compare them by."
+                 : !leaks.empty()  ? fmt::format("{}: leak by {}.", what, leaks)
+                 : !shared.empty() ? fmt::format("{}: nothing leaks; shared by design: {}.", what, shared)
+                                   : what + ": training and test have nothing in common.";
   made.blocks.push_back(
       paragraph{made.summary + (held_out.empty() ? " No label of any group axis is held out."
                                                  : " Labels held out of training: " + held_out + ".")});
+  if (two_files) {
+    std::string text =
+        "Two files are compared by the columns that both have, and by labels of the same name: an experiment of one "
+        "name in both is taken for one experiment.";
+    if (!audit.not_common.empty()) text += fmt::format(" Only one has: {}.", fmt::join(audit.not_common, ", "));
+    made.blocks.push_back(paragraph{std::move(text)});
+  }
   made.blocks.push_back(captioned_table{
       "tested rows that training or tuning rows have something in common with; not known: the data does not tell",
       std::move(table)});

@@ -109,7 +109,7 @@ inline const char* const no_predictions_kept =
     "Not made: no predictor's predictions were kept (evaluate_options::keep_predictions).";
 
 /// Quantile of values in any order, which it reorders (the same numbers as quantile_of_sorted).
-RAFTER_HOT inline double quantile_of(double* first, std::size_t count, double q) {
+RAFTER_HOT inline double quantile_of_unsorted(double* first, std::size_t count, double q) {
   if (count == 0) return std::numeric_limits<double>::quiet_NaN();
   const double rank = q * static_cast<double>(count - 1);
   const auto below = static_cast<std::size_t>(rank);
