@@ -171,6 +171,11 @@ TEST(Quantifiers, NarrowToTheRowsOfALabel) {
             "no routing is 'dens'; did you mean 'dense'?");
   EXPECT_EQ(asked(of("good", every(folds().where(group::routing, "moe").at_least(2), mape < 55_pct)), known),
             truth::unknown);
+  EXPECT_EQ(why(of("good", every(fold_of("f0").where(group::routing, "moe").at_least(0), mape < 20_pct)), known),
+            "there are no rows of fold 'f0' of routing moe");
+  row_sets none = fold_of("f0").where(group::routing, "moe");
+  none.fewest = 0;
+  EXPECT_EQ(asked(of("good", any(none, mape < 20_pct)), known), truth::unknown);
   EXPECT_NE(why(of("good", every(folds().at_least(4), mape < 55_pct)), known).find("there are 3 folds, fewer than 4"),
             std::string::npos);
 }

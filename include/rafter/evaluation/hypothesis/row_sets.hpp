@@ -38,10 +38,10 @@ struct row_sets {
     narrowed.only.emplace_back(axis, std::move(label));
     return narrowed;
   }
-  /// Of fewer than that nothing is said.
+  /// Of fewer than that nothing is said; of none never, whatever is asked.
   row_sets at_least(std::size_t count) const {
     row_sets asked = *this;
-    asked.fewest = count;
+    asked.fewest = std::max<std::size_t>(count, 1);
     return asked;
   }
   std::string text() const {
@@ -98,11 +98,12 @@ RAFTER_COLD inline found_rows rows_in(const row_sets& asked, const place& at, bo
   const auto finish = [&] {
     if (!made.unknown.empty()) {
       made.sets.clear();
-    } else if (made.sets.size() < asked.fewest) {
-      made.unknown = made.sets.empty() ? "there are no " + asked.text()
-                                       : "there are " + std::to_string(made.sets.size()) + " " +
-                                             row_sets{asked.kind, asked.axes, asked.only, asked.held_out, 1}.text() +
-                                             ", fewer than " + std::to_string(asked.fewest);
+    } else if (made.sets.size() < std::max<std::size_t>(asked.fewest, 1)) {
+      made.unknown = made.sets.empty()
+                         ? (asked.held_out.empty() ? "there are no " : "there are no rows of ") + asked.text()
+                         : "there are " + std::to_string(made.sets.size()) + " " +
+                               row_sets{asked.kind, asked.axes, asked.only, asked.held_out, 1}.text() +
+                               ", fewer than " + std::to_string(asked.fewest);
     }
     return std::move(made);
   };
