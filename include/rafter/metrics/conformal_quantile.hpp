@@ -58,21 +58,36 @@ constexpr std::string_view name_of(conformal_rule rule) {
 }
 
 namespace detail {
+/// The codes of the groups, which may be any, as 0 … G - 1 in their order.
+struct compact_groups {
+  std::vector<std::uint32_t> code;
+  std::size_t count = 0;
+
+  explicit compact_groups(std::span<const std::uint32_t> codes) {
+    std::vector<std::uint32_t> known(codes.begin(), codes.end());
+    std::sort(known.begin(), known.end());
+    known.erase(std::unique(known.begin(), known.end()), known.end());
+    count = known.size();
+    code.reserve(codes.size());
+    for (const std::uint32_t one : codes) {
+      code.push_back(static_cast<std::uint32_t>(std::lower_bound(known.begin(), known.end(), one) - known.begin()));
+    }
+  }
+};
+
 /// The least score up to which each group's share of scores, added over the G groups that have any, is at least
 /// (G + unknown) (1 - alpha); infinite when no score is, NaN when one is NaN.
 inline double quantile_of_groups(std::span<const double> scores, std::span<const std::uint32_t> groups, double alpha,
                                  std::size_t unknown) {
-  std::uint32_t codes = 0;
-  for (const std::uint32_t code : groups) codes = std::max(codes, code + 1);
-  std::vector<std::size_t> rows(codes, 0);
-  for (const std::uint32_t code : groups) ++rows[code];
-  const auto present =
-      static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [](std::size_t own) { return own > 0; }));
+  const compact_groups compact(groups);
+  const std::size_t present = compact.count;
+  std::vector<std::size_t> rows(present, 0);
+  for (const std::uint32_t code : compact.code) ++rows[code];
   std::vector<std::pair<double, std::uint32_t>> order;
   order.reserve(scores.size());
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (std::isnan(scores[i])) return std::numeric_limits<double>::quiet_NaN();
-    order.emplace_back(scores[i], groups[i]);
+    order.emplace_back(scores[i], compact.code[i]);
   }
   std::sort(order.begin(), order.end());
   const double needed = static_cast<double>(present + unknown) * (1.0 - alpha) - 1e-9;
@@ -127,14 +142,11 @@ inline double group_quantile(std::span<const double> scores, std::span<const std
 /// @param groups  of each score: any codes. @returns NaN when a score is NaN
 inline double quantile_of_group_quantiles(std::span<const double> scores, std::span<const std::uint32_t> groups,
                                           double alpha_of_rows, double alpha_of_groups) {
-  std::uint32_t codes = 0;
-  for (const std::uint32_t code : groups) codes = std::max(codes, code + 1);
-  std::vector<std::vector<double>> own(codes);
-  for (std::size_t i = 0; i < scores.size(); ++i) own[groups[i]].push_back(scores[i]);
+  const detail::compact_groups compact(groups);
+  std::vector<std::vector<double>> own(compact.count);
+  for (std::size_t i = 0; i < scores.size(); ++i) own[compact.code[i]].push_back(scores[i]);
   std::vector<double> quantiles;
-  for (std::vector<double>& group : own) {
-    if (!group.empty()) quantiles.push_back(conformal_quantile(std::move(group), alpha_of_rows));
-  }
+  for (std::vector<double>& group : own) quantiles.push_back(conformal_quantile(std::move(group), alpha_of_rows));
   return conformal_quantile(std::move(quantiles), alpha_of_groups);
 }
 
