@@ -8,14 +8,17 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "rafter/config.hpp"
 #include "rafter/evaluation/parameter_table.hpp"
+#include "rafter/evaluation/rendering/markup.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/section.hpp"
+#include "rafter/io/error.hpp"
 
 namespace rafter {
 
@@ -24,6 +27,38 @@ namespace rafter {
 inline constexpr int report_schema_version = 1;
 
 namespace detail {
+
+/// Length of the well-formed UTF-8 sequence at the front of `text`, printable or not; 0 where there is none.
+inline std::size_t utf8_length(std::string_view text) {
+  if (static_cast<unsigned char>(text.front()) < 0x80U) return 1;
+  if (const std::size_t length = printable_length(text); length > 0) return length;
+  if (text.size() >= 2 && text[0] == '\xc2' && (static_cast<unsigned char>(text[1]) & 0xe0U) == 0x80U) return 2;
+  for (const std::string_view separator : {"\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf"}) {
+    if (text.starts_with(separator)) return 3;
+  }
+  return 0;
+}
+
+/// Texts with bytes that are not UTF-8, which JSON cannot hold: these bytes as other reports show them, `\xff`. All else
+/// stays as it is, control characters too.
+RAFTER_COLD inline void make_utf8(nlohmann::ordered_json& of) {
+  if (of.is_string()) {
+    std::string& text = of.get_ref<std::string&>();
+    std::string_view rest = text;
+    std::string made;
+    bool spoilt = false;
+    while (!rest.empty()) {
+      const std::size_t length = utf8_length(rest);
+      if (length == 0) append_escaped_byte(made, rest.front());
+      spoilt = spoilt || length == 0;
+      made += rest.substr(0, length);
+      rest.remove_prefix(length == 0 ? 1 : length);
+    }
+    if (spoilt) text = std::move(made);
+  } else if (of.is_structured()) {
+    for (nlohmann::ordered_json& each : of) make_utf8(each);
+  }
+}
 
 /// A number of a plot, with the digits that a picture can show. Null when it is none.
 inline nlohmann::ordered_json plotted(double value) {
@@ -89,7 +124,7 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const report_section& section)
 
 }  // namespace detail
 
-/// The report as JSON; percentages as numbers (10.0 = 10 %), times in microseconds, parameters in base units, undefined
+/// The report as JSON, which can always be written; percentages as numbers (10.0 = 10 %), times in microseconds, parameters in base units, undefined
 /// values as null. docs/evaluation/report_json.md says what each field is, docs/evaluation/report.schema.json says it to
 /// programs.
 RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& report) {
@@ -140,7 +175,14 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& repor
               {"not_evaluated", json::array()},
               {"sections", json::array()},
               {"notes", report.notes}};
-  for (const report_section& one : report.sections) out["sections"].push_back(detail::json_of(one));
+  detail::distinct_ids sections, plots;
+  for (const report_section& one : report.sections) {
+    json& section = out["sections"].emplace_back(detail::json_of(one));
+    section["id"] = sections(one.id);
+    for (json& block : section["blocks"]) {
+      if (block["type"] == "plot") block["id"] = plots(block["id"].get<std::string>());
+    }
+  }
   if (report.test) {
     out["data"]["test"] = {{"path", report.test->source},
                            {"rows", report.test->rows},
@@ -190,6 +232,7 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& repor
     }
     out["results"].push_back({{"predictor", result.predictor},
                               {"description", result.description},
+                              {"tuned", result.tuned},
                               {"parameters", result.parameters()},
                               {"identifiable", result.identifiable()},
                               {"folds", folds},
@@ -229,6 +272,7 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& repor
       if (!split.refused.empty()) made["worst_fold_split"]["refused"] = split.refused;
     }
   }
+  detail::make_utf8(out);
   return out;
 }
 
