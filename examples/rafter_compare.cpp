@@ -31,8 +31,8 @@ int run(int argc, char** argv) {
   programs::command_line line(std::string(program),
                               "Compares two JSON reports of rafter-study, OLD.json and NEW.json, fold by fold. Exit "
                               "status 0: nothing got worse by "
-                              "more than the margin; 1: something did, or is no longer there; 2: bad input, or the "
-                              "reports are of other data.");
+                              "more than the margin; 1: something did, or is no longer there; 2: bad input, "
+                              "reports of other data, or nothing to compare.");
   line.argument("old", before, "JSON report to compare with");
   line.argument("new", after, "JSON report that must not be worse");
   line.option("--margin", margin,
@@ -58,6 +58,10 @@ int run(int argc, char** argv) {
     for (const std::string& one : found.differences) all += (all.empty() ? "" : "; ") + one;
     throw programs::usage_error(after + ": not comparable with " + before + ": " + all +
                                 " (see --allow-different-data)");
+  }
+  if (found.compared == 0 && found.worse() == 0) {
+    throw programs::usage_error(after + ": no metric of a fold can be compared with " + before +
+                                (old.folds.empty() ? ", which has no folds" : ", for no fold is in both"));
   }
   programs::print(rafter::text_of(found, options));
   return found.worse() == 0 ? 0 : got_worse;

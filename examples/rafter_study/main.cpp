@@ -1,9 +1,12 @@
 // rafter-study: evaluates step-time predictors on a file of steps and prints the report.
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +18,7 @@
 #include "examples/data/embedded_steps.hpp"
 #include "operations.hpp"
 #include "rafter/core/sha256.hpp"
+#include "rafter/io/error.hpp"
 #include "rafter/io/file.hpp"
 #include "study.hpp"
 
@@ -46,6 +50,52 @@ std::string list() {
             "\n  predictors: " + joined(one.offer.predictors) + "\n  usual split: " + one.offer.usual_split + "\n";
   }
   return text;
+}
+
+/// One file, whatever it is called? Also of files that are not there yet.
+bool same_file(const std::string& a, const std::string& b) {
+  const auto place = [](const std::string& path) {
+    std::error_code failed;
+    std::filesystem::path found = std::filesystem::absolute(path, failed);
+    if (const auto canonical = std::filesystem::weakly_canonical(found, failed); !failed) found = canonical;
+    return found.lexically_normal();
+  };
+  std::error_code failed;
+  return place(a) == place(b) || std::filesystem::equivalent(a, b, failed);  // hard links
+}
+
+/// Each report has a file of its own, which is none that is read.
+void require_distinct(const std::vector<std::string>& written, const std::vector<std::string>& read) {
+  for (std::size_t i = 0; i < written.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (same_file(written[i], written[j])) {
+        throw programs::usage_error("two reports cannot be written to one file, " + written[i]);
+      }
+    }
+    for (const std::string& one : read) {
+      if (!one.empty() && same_file(written[i], one)) {
+        throw programs::usage_error("a report cannot be written to a file that is read, " + written[i]);
+      }
+    }
+  }
+}
+
+/// Opens the file for writing as write_file() will, and leaves what is there as it is, or absent. Pipes and devices are
+/// not tried: opening one may do something. @throws rafter::io_error
+void require_writable(const std::string& path) {
+  std::error_code failed;
+  const std::filesystem::file_type kind = std::filesystem::status(path, failed).type();
+  const bool there = kind == std::filesystem::file_type::regular || kind == std::filesystem::file_type::directory;
+  if (!there && kind != std::filesystem::file_type::not_found && kind != std::filesystem::file_type::none) return;
+  errno = 0;
+  std::FILE* const file = std::fopen(path.c_str(), "ab");
+  if (file == nullptr) {
+    throw rafter::io_error({path}, {}, {}, "cannot open for writing: " + std::generic_category().message(errno));
+  }
+  static_cast<void>(std::fclose(file));
+  if (there) return;
+  const std::filesystem::path made = std::filesystem::canonical(path, failed);  // past links that led nowhere
+  if (!failed) std::filesystem::remove(made, failed);
 }
 
 struct options {
@@ -126,13 +176,8 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
       written.push_back(given.npy + end);
     }
   }
-  for (std::size_t i = 0; i < written.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (!written[i].empty() && written[i] == written[j]) {
-        throw usage_error("two reports cannot be written to one file, " + written[i]);
-      }
-    }
-  }
+  std::erase(written, std::string());
+  require_distinct(written, {given.data, given.test});
 
   asked.diagnose = !given.errors_only;
   if (asked.ablation && given.errors_only) throw usage_error("--ablation and --errors-only exclude each other");
@@ -143,6 +188,7 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
       throw usage_error("--threads '" + given.threads + "' is not a number from 1 to 1024");
     }
   }
+  for (const std::string& path : written) require_writable(path);  // now, not after hours
   study::use_tables(given.tables);
 
   const rafter::file_bytes data = given.data.empty() ? rafter::file_bytes() : rafter::read_file(given.data);

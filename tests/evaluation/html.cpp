@@ -5,6 +5,8 @@
 
 #include <optional>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "support/made_report.hpp"
 
@@ -57,9 +59,37 @@ TEST(Html, DrawsPlotsAsItIsTold) {
   };
   const std::string page = html_of(report, {.draw = draw});
   EXPECT_NE(page.find("<svg>Predicted against measured: plain</svg>"), std::string::npos);
-  EXPECT_NE(page.find("There is nothing to draw"), std::string::npos);
+  EXPECT_NE(page.find("The picture could not be drawn"), std::string::npos);
+  EXPECT_EQ(page.find("There is nothing to draw"), std::string::npos);
   EXPECT_EQ(page.find("plots are left out"), std::string::npos);
   EXPECT_NE(page.find("3 of 3 points plain"), std::string::npos);
+}
+TEST(Html, TellsAFailedPictureFromOneWithoutPoints) {
+  auto report = tiny::made_report();
+  plot nothing{.id = "a", .title = "nothing", .x = {}, .y = {"y", true}, .series = {}, .categories = {}, .note = {}};
+  nothing.series = {{"", series_style::lines, {1.0, 2.0}, {0.0, -1.0}}};
+  report.sections = {{"empty", "Empty", "", {nothing}}};
+  const auto fails = [](const plot&) -> std::optional<std::string> { return std::nullopt; };
+  EXPECT_NE(html_of(report, {.draw = fails}).find("There is nothing to draw"), std::string::npos);
+  EXPECT_EQ(html_of(report, {.draw = fails}).find("could not be drawn"), std::string::npos);
+}
+TEST(Html, GivesPlotsOfOneIdIdsOfTheirOwn) {
+  auto report = tiny::made_report();
+  report.sections = {tiny::made_section("plain"), tiny::made_section("plain")};
+  std::get<plot>(report.sections[1].blocks[5]).id = "predicted.measured";  // as an id it is the same as another
+  std::vector<std::string> drawn;
+  const auto draw = [&](const plot& picture) -> std::optional<std::string> {
+    drawn.push_back(picture.id);
+    return "<svg/>";
+  };
+  const std::string page = html_of(report, {.draw = draw});
+  EXPECT_EQ(drawn, (std::vector<std::string>{"predicted-measured", "folds", "predicted-measured-2",
+                                             "predicted.measured-3"}));
+  for (const char* id : {"predicted-measured", "folds", "predicted-measured-2", "predicted-measured-3"}) {
+    const std::string text = "<figure id=\"figure-" + std::string(id) + '"';
+    EXPECT_NE(page.find(text), std::string::npos) << id;
+    EXPECT_EQ(page.find(text), page.rfind(text)) << id;
+  }
 }
 TEST(Html, PutsHypothesesBeforeTheResultsAndTheseBeforeOtherSections) {
   auto report = tiny::made_report();

@@ -173,15 +173,40 @@ TEST(Json, IsExplainedFieldByField) {
     EXPECT_NE(page.find('`' + name + '`'), std::string::npos) << name << " is not on the page";
   }
 }
-TEST(Json, ShowsBytesThatAreNotUtf8) {
-  evaluation_report report = full_report();
-  report.source = "a\xff\u00b5.csv";
-  report.results.front().folds.front().held_out = "m\xc3";
-  report.notes = {"tab\tkept"};
+TEST(Json, SaysWhatWasTuned) {
+  auto report = tiny::made_report();
+  report.results[3].tuned = "the penalty, on inner folds of the training rows";
   const auto json = nlohmann::ordered_json::parse(json_of(report).dump());
-  EXPECT_EQ(json["data"]["path"], "a\\xff\u00b5.csv");
-  EXPECT_EQ(json["results"][0]["folds"][0]["held_out"], "m\\xc3");
-  EXPECT_EQ(json["notes"][0], "tab\tkept");
+  EXPECT_EQ(json["results"][2]["tuned"], report.results[3].tuned);
+  EXPECT_EQ(json["results"][0]["tuned"], "");
+}
+TEST(Json, CanBeWrittenWhateverBytesNamesHave) {
+  const std::string hostile = "a\xff\xc3(\xe2\x82\xed\xa0\x80\xf4\x90\x80\x80\n";
+  const std::string kept = "µ 時\n\x01\x7f \xc2\x85 \xe2\x80\xa8 \xef\xbb\xbf \xf0\x9f\x98\x80";
+  evaluation_report report = full_report();
+  report.source = hostile;
+  report.target = kept;
+  report.results[3].folds[0].held_out = hostile;
+  report.sections = {tiny::made_section(hostile)};
+  report.notes = {hostile};
+  const auto json = nlohmann::ordered_json::parse(json_of(report).dump());
+  const std::string shown = "a\\xff\\xc3(\\xe2\\x82\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80\n";
+  EXPECT_EQ(json["data"]["path"], shown);
+  EXPECT_EQ(json["target"], kept);
+  EXPECT_EQ(json["results"][2]["folds"][0]["held_out"], shown);
+  EXPECT_EQ(json["sections"][0]["blocks"][2]["rows"][0][0], shown);
+  EXPECT_EQ(json["notes"][0], shown);
+}
+TEST(Json, GivesSectionsAndPlotsOfOneIdIdsOfTheirOwn) {
+  evaluation_report report = tiny::made_report();
+  report.sections = {tiny::made_section(), tiny::made_section(), tiny::made_section()};
+  const auto sections = nlohmann::ordered_json::parse(json_of(report).dump())["sections"];
+  EXPECT_EQ(sections[0]["id"], "made");
+  EXPECT_EQ(sections[1]["id"], "made-2");
+  EXPECT_EQ(sections[2]["id"], "made-3");
+  EXPECT_EQ(sections[0]["blocks"][5]["id"], "folds");
+  EXPECT_EQ(sections[1]["blocks"][5]["id"], "folds-2");
+  EXPECT_EQ(sections[2]["blocks"][4]["id"], "predicted-measured-3");
 }
 TEST(Json, SaysItsVersion) { EXPECT_EQ(parsed()["schema_version"], report_schema_version); }
 TEST(Json, GivesSectionsWithNumbersWhereTablesHaveThem) {

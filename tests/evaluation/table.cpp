@@ -38,7 +38,12 @@ TEST(TextTable, FillsAndCutsRowsToItsColumns) {
 TEST(TextTable, EscapesMarkdown) {
   text_table table({"<group|run", "value"});
   table.add({"a|b\nc", "1"});
-  EXPECT_EQ(table.markdown(), "| group\\|run | value |\n|---|---:|\n| a\\|b c | 1 |\n");
+  table.add({"[x](javascript:1) *b* `c` <i>", "-1"});
+  table.add({"a_b _c_ ~~d~~ &lt; & \\", "+2"});
+  EXPECT_EQ(table.markdown(),
+            "| group\\|run | value |\n|---|---:|\n| a\\|b c | 1 |\n"
+            "| \\[x\\](javascript:1) \\*b\\* \\`c\\` \\<i> | -1 |\n"
+            "| a_b \\_c\\_ \\~\\~d\\~\\~ \\&lt; & \\\\ | +2 |\n");
 }
 TEST(TextTable, KnowsThatItIsEmpty) {
   text_table table({"a"});

@@ -264,6 +264,35 @@ TEST(Text, ShowsSectionsInMarkdown) {
   EXPECT_NE(text.find("| 12.50 |"), std::string::npos);
   EXPECT_NE(text.find("a wide one"), std::string::npos);
 }
+TEST(Text, LetsNoNameBecomeMarkdown) {
+  const std::string hostile = "a|b `x` <script>alert(1)</script> [y](javascript:1) *z*";
+  const std::string shown = "a\\|b \\`x\\` \\<script>alert(1)\\</script> \\[y\\](javascript:1) \\*z\\*";
+  evaluation_report report = parametric_report();
+  report.source = report.schema = report.target = report.split = report.split_title = hostile;
+  report.test = {.source = hostile, .rows = 1, .digest = {}, .file_sha256 = {}, .plausibility = {}};
+  report.test->plausibility.why_not = hostile;
+  report.plausibility.groups[0].label = hostile;
+  report.notes = {hostile};
+  for (predictor_result& one : report.results) {
+    one.description = one.refused = hostile;
+    for (fold_result& fold : one.folds) {
+      fold.held_out = fold.fit.status = hostile;
+      fold.findings = {hostile};
+      for (fitted_parameter& each : fold.parameters) each.name = each.note = hostile;
+    }
+    if (one.split) one.split->held_out = one.split->refused = hostile;
+  }
+  report.results[0].predictor = hostile;
+  report.sections = {tiny::made_section(hostile)};
+  std::string text = markdown_of(report);
+  std::size_t found = 0;
+  for (std::size_t at = text.find(shown); at != std::string::npos; at = text.find(shown)) {
+    text.erase(at, shown.size());
+    ++found;
+  }
+  EXPECT_GT(found, 30U);
+  for (const char* raw : {"a|b", "<script", "[y]", "*z", "`x"}) EXPECT_EQ(text.find(raw), std::string::npos) << raw;
+}
 TEST(Text, ShowsNoControlCharactersOfSections) {
   evaluation_report report = tiny::made_report();
   report.sections = {tiny::made_section("a\x1b[2J\r\xff")};

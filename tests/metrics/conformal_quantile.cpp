@@ -108,6 +108,28 @@ TEST(QuantileOfGroupQuantiles, IsTheWorstGroupsOwnWhenGroupsAreFew) {
   EXPECT_EQ(quantile_of_group_quantiles(scores, groups, 0.005, 0.2), infinite);  // 99 rows are too few for 99.5 %
 }
 
+TEST(GroupQuantiles, TakeAnyCodes) {
+  std::mt19937_64 random(3);
+  std::uniform_real_distribution<double> score(0.0, 1.0);
+  std::vector<double> scores;
+  std::vector<std::uint32_t> groups, far;
+  for (int i = 0; i < 300; ++i) {
+    scores.push_back(score(random));
+    groups.push_back(static_cast<std::uint32_t>(random() % 12));
+    far.push_back(0xFFFFFFFFU - 300'000'000U * (11U - groups.back()));
+  }
+  for (const double alpha : {0.1, 0.3, 0.5}) {
+    EXPECT_EQ(pooled_cdf_quantile(scores, far, alpha), pooled_cdf_quantile(scores, groups, alpha));
+    EXPECT_EQ(group_quantile(scores, far, alpha), group_quantile(scores, groups, alpha));
+    EXPECT_EQ(quantile_of_group_quantiles(scores, far, alpha, alpha),
+              quantile_of_group_quantiles(scores, groups, alpha, alpha));
+  }
+  EXPECT_EQ(group_quantile(std::vector<double>{3.0}, std::vector<std::uint32_t>{0xFFFFFFFFU}, 0.5), 3.0);
+  EXPECT_EQ(quantile_of_group_quantiles(std::vector<double>{3.0}, std::vector<std::uint32_t>{0xFFFFFFFFU}, 0.5, 0.5),
+            3.0);
+  EXPECT_EQ(group_quantile(std::vector<double>{}, std::vector<std::uint32_t>{}, 0.5), infinite);
+}
+
 /// Share of new rows covered, of groups whose errors have spreads of their own.
 double coverage_of_new_groups(conformal_rule rule, std::size_t calibrated, std::size_t rows_of_first, unsigned seed) {
   std::mt19937_64 random(seed);

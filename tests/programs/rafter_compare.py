@@ -124,10 +124,26 @@ class Comparisons(Case):
         self.expect(2, "content of the data .sha256.: b+ before, c+ now")
         self.expect(0, "(?s)other data or another question.*nothing got worse", "--allow-different-data")
         for spoil in (lambda r: r.update(split="lowo"), lambda r: r.update(target="interval"),
-                      lambda r: r["data"].update(test={"content_sha256": "d" * 64})):
+                      lambda r: r["data"].update(test={"path": "t.csv", "rows": 3, "content_sha256": "d" * 64})):
             self.new = report()
             spoil(self.new)
             self.expect(2, "not comparable")
+
+    def test_data_of_unknown_content_is_the_same_only_at_the_same_path(self):
+        for one in (self.old, self.new):
+            one["data"]["content_sha256"] = ""
+        self.expect(0, "nothing got worse")
+        self.new["data"]["path"] = "other.csv"
+        self.expect(2, "not comparable .*path of the data, whose content .sha256. is not known: steps.csv before, other.csv now")
+
+    def test_a_gate_that_compares_nothing_does_not_pass(self):
+        self.expect(2, "the old report does not have 'spearman' of 'ridge30', fold '7b'", "--metrics", "spearman")
+        self.old["results"] = []
+        self.expect(2, "no metric of a fold can be compared with .*old.json, which has no folds")
+        self.old = report()
+        self.new["results"] = []
+        self.expect(1, "no longer there")
+        self.expect(2, "no metric of a fold can be compared with .*old.json, for no fold is in both", "--allow-missing")
 
     def test_labels_of_any_kind_stay_on_their_lines(self):
         for one in (self.old, self.new):

@@ -598,6 +598,40 @@ class Requests(Case):
             self.wrong(re.escape(f"{self.folder}: cannot open for writing: Is a directory"), option, self.folder,
                        "--predictors", "mean")
 
+    def test_a_file_that_cannot_be_written_is_named_before_anything_is_done(self):
+        kept, fresh, link = self.folder / "kept.md", self.folder / "fresh.html", self.folder / "link.json"
+        kept.write_text("kept")
+        link.symlink_to(self.folder / "target.json")
+        bad = kernel_table().set(3, "total_us", "nan")
+        data = self.write(bad.text(), "data.csv")
+        self.wrong(re.escape(f"{self.folder}/no/stem.npy: cannot open for writing: No such file or directory"),
+                   "--data", data, "--schema", "kernel_steps", "--npy", self.folder / "no" / "stem", "--markdown", kept,
+                   "--html", fresh, "--json", link)
+        for report in ("--json", "--markdown", "--html"):  # what is wrong with the data changes no file either
+            for path in (kept, fresh, link):
+                self.wrong(re.escape(f"{data}:"), "--data", data, "--schema", "kernel_steps", report, path)
+        self.assertEqual(kept.read_text(), "kept")
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["data.csv", "kept.md", "link.json"])
+        if os.geteuid() != 0:
+            kept.chmod(0o444)
+            self.wrong(re.escape(f"{kept}: cannot open for writing: Permission denied"), "--html", kept)
+
+    def test_one_file_by_two_names_is_refused(self):
+        (self.folder / "sub").mkdir()
+        (self.folder / "here").symlink_to(self.folder, target_is_directory=True)
+        report = self.folder / "report"
+        for other in (f"{self.folder}/./report", f"{self.folder}/sub/../report", f"{self.folder}/here/report",
+                      os.path.relpath(report)):
+            self.wrong("two reports cannot be written to one file, " + re.escape(other), "--json", report, "--html", other)
+        report.write_text("kept")
+        os.link(report, self.folder / "hard")
+        self.wrong("two reports cannot be written to one file", "--json", report, "--html", self.folder / "hard")
+        data = self.write(kernel_table().text(), "data.csv")
+        self.wrong("a report cannot be written to a file that is read, .*data.csv", "--data", data, "--schema",
+                   "kernel_steps", "--json", f"{self.folder}/here/data.csv")
+        self.assertEqual(report.read_text(), "kept")
+
     def test_a_full_disk_is_no_success(self):
         if not os.path.exists("/dev/full"):
             self.skipTest("/dev/full: not on this system")

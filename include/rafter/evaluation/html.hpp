@@ -20,7 +20,8 @@
 
 namespace rafter {
 
-/// Draws a plot as HTML (inline SVG and its legend, every text escaped), or nothing where it cannot.
+/// Draws a plot as HTML (inline SVG and its legend, every text escaped), or nothing where it cannot; the page then says
+/// whether there were points to draw.
 using plot_renderer = std::function<std::optional<std::string>(const plot&)>;
 
 struct html_options {
@@ -142,12 +143,14 @@ RAFTER_COLD inline std::string html_blocks(const report_section& section, const 
       }
     } else if (const auto* picture = std::get_if<plot>(&block); picture != nullptr && draw) {
       const std::optional<std::string> drawn = draw(*picture);
-      out +=
-          "<figure id=\"figure-" + as_id(picture->id) + "\"><figcaption>" + in_html(picture->title) +
-          "</figcaption>\n<div class=\"draw\" role=\"region\" tabindex=\"0\" aria-label=\"" +
-          in_html("plot: " + picture->title) + "\">" +
-          (drawn ? *drawn : "<p class=\"faint\">There is nothing to draw: no point has a place on these axes.</p>") +
-          "</div>\n";
+      out += "<figure id=\"figure-" + as_id(picture->id) + "\"><figcaption>" + in_html(picture->title) +
+             "</figcaption>\n<div class=\"draw\" role=\"region\" tabindex=\"0\" aria-label=\"" +
+             in_html("plot: " + picture->title) + "\">" +
+             (drawn ? *drawn
+              : has_points(*picture)
+                  ? "<p class=\"faint\">The picture could not be drawn; the JSON report has its points.</p>"
+                  : "<p class=\"faint\">There is nothing to draw: no point has a place on these axes.</p>") +
+             "</div>\n";
       if (!picture->note.empty()) out += "<p class=\"faint\">" + in_html(picture->note) + "</p>\n";
       out += "</figure>\n";
     }
@@ -166,15 +169,7 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
   const auto& safe = in_html;
   const auto order = by_worst_fold(report.results);
 
-  std::vector<std::string> taken;  // ids, each once
-  const auto own_id = [&](std::string id) {
-    const std::string wanted = id;
-    for (int next = 2; std::find(taken.begin(), taken.end(), id) != taken.end(); ++next) {
-      id = wanted + "-" + std::to_string(next);
-    }
-    taken.push_back(id);
-    return id;
-  };
+  distinct_ids own_id;
   std::vector<std::string> section_ids;
   for (const report_section& one : report.sections) section_ids.push_back(own_id("s-" + as_id(one.id)));
   struct part {

@@ -145,7 +145,7 @@ class domain_gate {
   std::vector<bool> missing_;
 };
 
-inline double mean_of(const std::vector<double>& values) {
+inline double plain_mean(const std::vector<double>& values) {
   double sum = 0.0;
   for (const double one : values) sum += one;
   return sum / static_cast<double>(values.size());
@@ -154,7 +154,7 @@ inline double mean_of(const std::vector<double>& values) {
 /// Do the inner folds speak against a correction? If it does not lower the mean of their errors; and fewer than five say
 /// little of what was never seen: if it raises the error of any.
 inline bool does_harm(const std::vector<double>& without, const std::vector<double>& with) {
-  if (with.empty() || !(mean_of(with) < mean_of(without))) return true;
+  if (with.empty() || !(plain_mean(with) < plain_mean(without))) return true;
   bool any_worse = false;
   for (std::size_t i = 0; i < with.size(); ++i) any_worse = any_worse || with[i] > without[i];
   return with.size() < 5 && any_worse;
@@ -167,7 +167,7 @@ struct strength_score {
   double strength = 0.0;
   std::vector<double> inner_mape;  ///< of each inner fold (fraction); [0] of `scores()` is the physics alone
 
-  double mean() const { return detail::mean_of(inner_mape); }
+  double mean() const { return detail::plain_mean(inner_mape); }
   double worst() const {
     return inner_mape.empty() ? mean() : *std::max_element(inner_mape.begin(), inner_mape.end());
   }

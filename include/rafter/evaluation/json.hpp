@@ -16,6 +16,7 @@
 
 #include "rafter/config.hpp"
 #include "rafter/evaluation/parameter_table.hpp"
+#include "rafter/evaluation/rendering/markup.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/section.hpp"
 #include "rafter/io/error.hpp"
@@ -28,36 +29,44 @@ inline constexpr int report_schema_version = 1;
 
 namespace detail {
 
+/// Length of the well-formed UTF-8 sequence at the front of `text`, printable or not; 0 where there is none.
+inline std::size_t utf8_length(std::string_view text) {
+  if (static_cast<unsigned char>(text.front()) < 0x80U) return 1;
+  if (const std::size_t length = printable_length(text); length > 0) return length;
+  if (text.size() >= 2 && text[0] == '\xc2' && (static_cast<unsigned char>(text[1]) & 0xe0U) == 0x80U) return 2;
+  for (const std::string_view separator : {"\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf"}) {
+    if (text.starts_with(separator)) return 3;
+  }
+  return 0;
+}
+
+/// Texts with bytes that are not UTF-8, which JSON cannot hold: these bytes as other reports show them, `\xff`. All else
+/// stays as it is, control characters too.
+RAFTER_COLD inline void make_utf8(nlohmann::ordered_json& of) {
+  if (of.is_string()) {
+    std::string& text = of.get_ref<std::string&>();
+    std::string_view rest = text;
+    std::string made;
+    bool spoilt = false;
+    while (!rest.empty()) {
+      const std::size_t length = utf8_length(rest);
+      if (length == 0) append_escaped_byte(made, rest.front());
+      spoilt = spoilt || length == 0;
+      made += rest.substr(0, length);
+      rest.remove_prefix(length == 0 ? 1 : length);
+    }
+    if (spoilt) text = std::move(made);
+  } else if (of.is_structured()) {
+    for (nlohmann::ordered_json& each : of) make_utf8(each);
+  }
+}
+
 /// A number of a plot, with the digits that a picture can show. Null when it is none.
 inline nlohmann::ordered_json plotted(double value) {
   if (!std::isfinite(value)) return nullptr;
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.6g", value);
   return std::strtod(text.data(), nullptr);
-}
-
-/// Bytes that are not UTF-8, or not printable, as "\\xff", as reports show them: JSON cannot say them, and `dump` would throw.
-RAFTER_COLD inline void escape_bytes(nlohmann::ordered_json& of) {
-  if (of.is_structured()) {
-    for (auto& one : of) escape_bytes(one);
-    return;
-  }
-  if (!of.is_string()) return;
-  auto& text = of.get_ref<std::string&>();
-  const auto ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80U; };
-  if (std::all_of(text.begin(), text.end(), ascii)) return;
-  std::string made;
-  for (std::string_view rest = text; !rest.empty();) {
-    std::size_t length = 1;
-    if (!ascii(rest.front()) && (length = printable_length(rest)) == 0) {
-      append_escaped_byte(made, rest.front());
-      length = 1;
-    } else {
-      made += rest.substr(0, length);
-    }
-    rest.remove_prefix(length);
-  }
-  text = std::move(made);
 }
 
 RAFTER_COLD inline nlohmann::ordered_json json_of(const plot& picture) {
@@ -116,8 +125,8 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const report_section& section)
 
 }  // namespace detail
 
-/// The report as JSON; percentages as numbers (10.0 = 10 %), times in microseconds, parameters in base units, undefined
-/// values as null; bytes that are not UTF-8 as "\xff". docs/evaluation/report_json.md says what each field is, docs/evaluation/report.schema.json says it to
+/// The report as JSON, which can always be written; percentages as numbers (10.0 = 10 %), times in microseconds, parameters in base units, undefined
+/// values as null. docs/evaluation/report_json.md says what each field is, docs/evaluation/report.schema.json says it to
 /// programs.
 RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& report) {
   using json = nlohmann::ordered_json;
@@ -167,7 +176,14 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& repor
               {"not_evaluated", json::array()},
               {"sections", json::array()},
               {"notes", report.notes}};
-  for (const report_section& one : report.sections) out["sections"].push_back(detail::json_of(one));
+  detail::distinct_ids sections, plots;
+  for (const report_section& one : report.sections) {
+    json& section = out["sections"].emplace_back(detail::json_of(one));
+    section["id"] = sections(one.id);
+    for (json& block : section["blocks"]) {
+      if (block["type"] == "plot") block["id"] = plots(block["id"].get<std::string>());
+    }
+  }
   if (report.test) {
     out["data"]["test"] = {{"path", report.test->source},
                            {"rows", report.test->rows},
@@ -217,6 +233,7 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& repor
     }
     out["results"].push_back({{"predictor", result.predictor},
                               {"description", result.description},
+                              {"tuned", result.tuned},
                               {"parameters", result.parameters()},
                               {"identifiable", result.identifiable()},
                               {"folds", folds},
@@ -256,7 +273,7 @@ RAFTER_COLD inline nlohmann::ordered_json json_of(const evaluation_report& repor
       if (!split.refused.empty()) made["worst_fold_split"]["refused"] = split.refused;
     }
   }
-  detail::escape_bytes(out);
+  detail::make_utf8(out);
   return out;
 }
 

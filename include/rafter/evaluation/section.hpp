@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -53,6 +54,29 @@ struct plot {
   std::vector<std::string> categories;  ///< of bars
   std::string note;                     ///< below the picture: what was left out, how many points are shown
 };
+
+/// Can a plot's renderer show the value? Not where it is no number, or not positive on a logarithmic axis; nor within 28
+/// decades of what a double holds, where the margins and ticks of an axis are no numbers.
+inline bool can_be_drawn(double value, const plot_axis& axis) {
+  return std::abs(value) <= 1e280 && (!axis.logarithmic || value >= 1e-280);
+}
+/// Points that cannot be drawn.
+inline std::size_t points_left_out(const plot& picture) {
+  std::size_t count = 0;
+  for (const plot_series& one : picture.series) {
+    for (std::size_t i = 0; i < one.y.size(); ++i) {
+      const bool across = one.style == series_style::bars || (i < one.x.size() && can_be_drawn(one.x[i], picture.x));
+      count += !across || !can_be_drawn(one.y[i], picture.y);
+    }
+  }
+  return count;
+}
+/// Is there a point that can be drawn?
+inline bool has_points(const plot& picture) {
+  std::size_t count = 0;
+  for (const plot_series& one : picture.series) count += one.y.size();
+  return count > points_left_out(picture);
+}
 
 using section_block = std::variant<paragraph, bullet_list, captioned_table, plot>;
 

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "rafter/evaluation/rendering/markup.hpp"
+
 namespace rafter {
 
 /// What stands in a cell, and the number that it was made from: tables that programs read keep all its digits.
@@ -55,46 +57,16 @@ class text_table {
 
   std::string markdown() const {
     std::string text = "|";
-    for (const std::string& title : titles_) text += ' ' + escaped(title) + " |";
+    for (const std::string& title : titles_) text += ' ' + detail::in_markdown(title, false) + " |";
     text += "\n|";
     for (const bool left : left_) text += left ? "---|" : "---:|";
     text += '\n';
     for (const auto& row : rows_) {
       text += '|';
-      for (const table_cell& cell : row) text += ' ' + escaped(cell.text) + " |";
+      for (const table_cell& cell : row) text += ' ' + detail::in_markdown(cell.text, false) + " |";
       text += '\n';
     }
     return text;
-  }
-
-  std::string html() const {
-    const auto text_in_html = [](std::string_view cell) {
-      std::string text;
-      for (const char c : cell) {
-        if (c == '<')
-          text += "&lt;";
-        else if (c == '>')
-          text += "&gt;";
-        else if (c == '&')
-          text += "&amp;";
-        else
-          text += c;
-      }
-      return text;
-    };
-    std::string text = "<table><thead><tr>";
-    for (std::size_t c = 0; c < titles_.size(); ++c) {
-      text += std::string(left_[c] ? "<th class=\"l\">" : "<th>") + text_in_html(titles_[c]) + "</th>";
-    }
-    text += "</tr></thead><tbody>\n";
-    for (const auto& row : rows_) {
-      text += "<tr>";
-      for (std::size_t c = 0; c < row.size(); ++c) {
-        text += std::string(left_[c] ? "<td class=\"l\">" : "<td>") + text_in_html(row[c].text) + "</td>";
-      }
-      text += "</tr>\n";
-    }
-    return text + "</tbody></table>\n";
   }
 
  private:
@@ -102,14 +74,6 @@ class text_table {
   static std::size_t width_of(std::string_view text) {
     return static_cast<std::size_t>(std::count_if(
         text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
-  }
-  static std::string escaped(std::string_view cell) {
-    std::string text;
-    for (const char c : cell) {
-      if (c == '|' || c == '\\' || c == '<') text += '\\';
-      text += c == '\n' ? ' ' : c;
-    }
-    return text;
   }
   std::vector<std::size_t> column_widths() const {
     std::vector<std::size_t> widths;

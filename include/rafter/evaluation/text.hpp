@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstddef>
 #include <ostream>
@@ -18,6 +17,7 @@
 #include "rafter/evaluation/parameter_efficiency.hpp"
 #include "rafter/evaluation/parameter_table.hpp"
 #include "rafter/evaluation/rendering/columns.hpp"
+#include "rafter/evaluation/rendering/markup.hpp"
 #include "rafter/evaluation/report.hpp"
 #include "rafter/evaluation/section.hpp"
 #include "rafter/evaluation/table.hpp"
@@ -26,10 +26,11 @@
 namespace rafter {
 namespace detail {
 
-/// The sections with their texts as they may be shown.
+/// The sections with their texts as they may be shown, and plots with an id of their own.
 RAFTER_COLD inline std::vector<report_section> shown(std::vector<report_section> sections) {
   constexpr std::size_t longest = 65536;
   const auto show = [](std::string& text) { text = printable(text, longest); };
+  distinct_ids plots;
   for (report_section& one : sections) {
     show(one.title);
     show(one.summary);
@@ -49,6 +50,7 @@ RAFTER_COLD inline std::vector<report_section> shown(std::vector<report_section>
           show(*one_of);
         for (plot_series& series : picture->series) show(series.name);
         for (std::string& name : picture->categories) show(name);
+        picture->id = plots(std::move(picture->id));
       }
     }
   }
@@ -525,23 +527,6 @@ inline std::ostream& operator<<(std::ostream& to, const evaluation_report& repor
 
 namespace detail {
 
-/// Text that Markdown shows as it is. Underscores inside words are no markup.
-RAFTER_COLD inline std::string in_markdown(std::string_view text) {
-  const auto in_word = [&](std::size_t at) {
-    return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0);
-  };
-  std::string out;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const char c = text[at];
-    const bool start = at == 0 && (c == '#' || c == '+' || c == '-' || c == '>' || c == '=' || c == '~');
-    const bool markup = c == '\\' || c == '*' || c == '`' || c == '<' || c == '[' || c == ']' || c == '|' ||
-                        (c == '_' && !(at > 0 && in_word(at - 1) && in_word(at + 1)));
-    if (start || markup) out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 RAFTER_COLD inline std::string markdown_of(const report_section& section) {
   std::string out = "\n## " + in_markdown(section.title) + "\n";
   if (!section.summary.empty()) out += "\n**" + in_markdown(section.summary) + "**\n";
@@ -570,13 +555,14 @@ RAFTER_COLD inline std::string markdown_of(const evaluation_report& given) {
   using namespace detail;
   const evaluation_report report = shown(given);
   std::string out = "# Step-time study\n\n";
-  out += fmt::format("| | |\n|---|---|\n| data | {} |\n| rows | {} |\n| schema | {} |\n", report.source,
-                     grouped(report.rows), report.schema);
+  out += fmt::format("| | |\n|---|---|\n| data | {} |\n| rows | {} |\n| schema | {} |\n", in_markdown(report.source),
+                     grouped(report.rows), in_markdown(report.schema));
   if (!report.digest.empty()) out += fmt::format("| content sha256 | `{}` |\n", report.digest);
-  out +=
-      fmt::format("| target | {} |\n| split | {}{} |\n\n", report.target, report.split,
-                  report.split_title.empty() || report.split_title == report.split ? "" : ": " + report.split_title);
-  out += "## Plausibility\n\n**" + report.plausibility.verdict() + "**\n\n";
+  out += fmt::format("| target | {} |\n| split | {}{} |\n\n", in_markdown(report.target), in_markdown(report.split),
+                     report.split_title.empty() || report.split_title == report.split
+                         ? ""
+                         : ": " + in_markdown(report.split_title, false));
+  out += "## Plausibility\n\n**" + in_markdown(report.plausibility.verdict()) + "**\n\n";
   if (report.plausibility.audited) {
     out += audit_table(report.plausibility).markdown() + "\n";
     for (const implausible_row& row : report.plausibility.worst) {
@@ -587,8 +573,8 @@ RAFTER_COLD inline std::string markdown_of(const evaluation_report& given) {
     if (report.idle_rows > 0) out += fmt::format("{} idle rows (no tokens) have no floor.\n\n", report.idle_rows);
   }
   if (report.test) {
-    out += "## Plausibility of the test data\n\n" + report.test->source + ": " + grouped(report.test->rows) +
-           " rows. **" + report.test->plausibility.verdict() + "**\n\n";
+    out += "## Plausibility of the test data\n\n" + in_markdown(report.test->source) + ": " +
+           grouped(report.test->rows) + " rows. **" + in_markdown(report.test->plausibility.verdict()) + "**\n\n";
     if (report.test->plausibility.audited) out += audit_table(report.test->plausibility).markdown() + "\n";
   }
   if (std::any_of(report.sections.begin(), report.sections.end(),
@@ -601,23 +587,26 @@ RAFTER_COLD inline std::string markdown_of(const evaluation_report& given) {
   }
   out += "## Results\n\nErrors of the test rows; the best worst fold first.\n\n" + overview_table(report).markdown();
   for (const predictor_result* one : by_worst_fold(report.results)) {
-    if (one->folds.empty()) out += fmt::format("\n`{}` was not evaluated: {}\n", one->predictor, one->refused);
+    if (one->folds.empty())
+      out += fmt::format("\n{} was not evaluated: {}\n", code_in_markdown(one->predictor),
+                         in_markdown(one->refused, false));
   }
   for (const predictor_result* one : by_worst_fold(report.results)) {
     if (one->folds.empty()) continue;
-    out += fmt::format("\n### {}\n\n{}\n\n", one->predictor, one->description) + fold_table(*one).markdown();
+    out += fmt::format("\n### {}\n\n{}\n\n", in_markdown(one->predictor), in_markdown(one->description)) +
+           fold_table(*one).markdown();
     if (is_parametric(*one)) {
-      if (one->split) out += "\nThe " + split_text(*one->split) + ".\n";
+      if (one->split) out += "\nThe " + in_markdown(split_text(*one->split), false) + ".\n";
       out += std::string("\nThe ") + parameters_title + ".\n\n" + parameter_table(*one).markdown();
     }
     for (const findings_list& list : findings_lists(*one)) {
-      out += "\nThe " + list.title + ":\n\n";
-      for (const std::string& line : list.lines) out += "* " + line + "\n";
+      out += "\nThe " + in_markdown(list.title, false) + ":\n\n";
+      for (const std::string& line : list.lines) out += "* " + in_markdown(line) + "\n";
     }
   }
   if (compares_parameters(report)) {
     const efficiency_report found = efficiency_of(report);
-    out += "\n## Accuracy against parameters\n\n" + efficiency_title(found) + "\n\n" +
+    out += "\n## Accuracy against parameters\n\n" + in_markdown(efficiency_title(found)) + "\n\n" +
            efficiency_table(found).markdown();
   }
   for (const report_section& one : report.sections) out += detail::markdown_of(one);

@@ -148,6 +148,28 @@ TEST(Gnuplot, LeavesOutWhatHasNoPlaceOnAnAxisAndCountsIt) {
   picture.series[0].x[3] = std::numeric_limits<double>::infinity();
   EXPECT_EQ(gnuplot_script(picture), "");
 }
+TEST(Gnuplot, DrawsWhatIsNearTheEndsOfDoublesOrLeavesItOut) {
+  for (const std::vector<double>& values : {std::vector<double>{1e-320, 1.7e308, 1.0, 2.0},
+                                            {-1.7e308, 1.7e308, 1.0, 2.0},
+                                            {1e-280, 1e280, 1.0, 2.0},
+                                            {-1e280, 1e280, 1.0, 2.0},
+                                            {1e-320, 2e-320, 3e-320, 4e-320},
+                                            {1.0, 1.0 + 1e-12, 1.0, 1.0}}) {
+    for (const bool logarithmic : {false, true}) {
+      plot picture = picture_of("name", series_style::points);
+      picture.series[0].y = picture.series[0].x = values;
+      picture.y.logarithmic = picture.x.logarithmic = logarithmic;
+      const std::string script = gnuplot_script(picture);
+      EXPECT_EQ(script.find("inf"), std::string::npos) << script;
+      EXPECT_EQ(script.find("nan"), std::string::npos) << script;
+      EXPECT_EQ(script.empty(), !has_points(picture));
+      if (script.empty() || !gnuplot_is_there()) continue;
+      const auto drawn = gnuplot_renderer()(picture);
+      ASSERT_TRUE(drawn) << script;
+      EXPECT_NE(drawn->find("<circle"), std::string::npos) << script;
+    }
+  }
+}
 TEST(Gnuplot, GivesEverySeriesAColourOfItsOwnUpToTen) {
   plot picture = picture_of("one");
   while (picture.series.size() < 10) picture.series.push_back(picture.series[0]);

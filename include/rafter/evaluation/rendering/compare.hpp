@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -64,8 +65,13 @@ struct fold_figures {
 
 /// What a JSON report says, as far as it is compared.
 struct report_figures {
-  std::string source, schema, target, split, content_sha256, test_sha256;
-  std::size_t rows = 0;
+  struct data_identity {
+    std::string path, content_sha256;  ///< the digest is empty where it is not known
+    std::size_t rows = 0;
+  };
+  data_identity data;
+  std::optional<data_identity> test;  ///< other data that was tested on
+  std::string schema, target, split;
   std::vector<fold_figures> folds;
   std::vector<std::pair<std::string, std::string>> not_evaluated;  ///< predictor, reason
 };
@@ -80,11 +86,13 @@ RAFTER_COLD inline report_figures figures_of(std::string_view text, const std::s
   }
   report_figures made;
   const json_value data = report.at("data");
-  made.source = data.at("path").text();
+  const auto identity_of = [](const json_value& of) {
+    return report_figures::data_identity{of.at("path").text(), of.at("content_sha256").text(),
+                                         static_cast<std::size_t>(of.at("rows").integer(0))};
+  };
+  made.data = identity_of(data);
   made.schema = data.at("schema").text();
-  made.content_sha256 = data.at("content_sha256").text();
-  made.rows = static_cast<std::size_t>(data.at("rows").integer(0));
-  if (const auto test = data.find("test")) made.test_sha256 = test->at("content_sha256").text();
+  if (const auto test = data.find("test")) made.test = identity_of(*test);
   made.target = report.at("target").text();
   made.split = report.at("split").text();
   for (const json_value& result : report.at("results").elements()) {
@@ -137,8 +145,9 @@ struct report_comparison {
   }
 };
 
-/// Compares metric by metric, fold by fold. A number that became undefined is worse, one that became defined better.
-/// @throws error for an unknown metric, or a margin that is negative or no number
+/// Compares metric by metric, fold by fold. A number that became undefined is worse, one that became defined better. Data
+/// are the same when their digests are; where a report does not have its digest, when path and number of rows are.
+/// @throws error for an unknown metric, one that a fold of `before` lacks, or a margin that is negative or no number
 RAFTER_COLD inline report_comparison compare_reports(const report_figures& before, const report_figures& after,
                                                      const compare_options& options = {}) {
   if (!(options.margin >= 0.0) || !(options.relative >= 0.0)) {
@@ -166,9 +175,22 @@ RAFTER_COLD inline report_comparison compare_reports(const report_figures& befor
   differ("schema", before.schema, after.schema);
   differ("target", before.target, after.target);
   differ("split", before.split, after.split);
-  differ("rows", std::to_string(before.rows), std::to_string(after.rows));
-  differ("content of the data (sha256)", before.content_sha256, after.content_sha256);
-  differ("content of the test data (sha256)", before.test_sha256, after.test_sha256);
+  const auto differ_in_data = [&](const std::string& which, const report_figures::data_identity& old,
+                                  const report_figures::data_identity& now) {
+    differ("rows of the " + which, std::to_string(old.rows), std::to_string(now.rows));
+    if (!old.content_sha256.empty() && !now.content_sha256.empty()) {
+      differ("content of the " + which + " (sha256)", old.content_sha256, now.content_sha256);
+    } else {
+      differ("path of the " + which + ", whose content (sha256) is not known", old.path, now.path);
+    }
+  };
+  differ_in_data("data", before.data, after.data);
+  if (before.test && after.test) {
+    differ_in_data("test data", *before.test, *after.test);
+  } else {
+    const auto path_of = [](const report_figures& of) { return of.test ? "'" + of.test->path + "'" : std::string(); };
+    differ("test data", path_of(before), path_of(after));
+  }
 
   const auto find = [](const report_figures& in, const fold_figures& one) -> const fold_figures* {
     for (const fold_figures& other : in.folds) {
@@ -204,8 +226,13 @@ RAFTER_COLD inline report_comparison compare_reports(const report_figures& befor
     const fold_figures* const now = find(after, old);
     if (now == nullptr) continue;
     for (std::size_t m = 0; m < compared_metrics.size(); ++m) {
-      if (!wanted[m] || !old.given[m]) continue;
+      if (!wanted[m]) continue;
       const compared_metric& metric = compared_metrics[m];
+      if (!old.given[m]) {
+        throw error("rafter: compare: the old report does not have '" + std::string(metric.name) + "' of '" +
+                    printable(old.predictor) + "', fold '" + printable(old.held_out, 200) +
+                    "': nothing can be said about it");
+      }
       if (!now->given[m]) {
         made.missing.push_back(printable(old.predictor) + ", fold " + printable(old.held_out, 200) + ": " +
                                std::string(metric.name));
@@ -264,7 +291,9 @@ RAFTER_COLD inline std::string text_of(const report_comparison& found, const com
   out += wrapped(fmt::format("{} metrics of folds compared, {} unchanged; margin {:g} percentage points{}: {}",
                              found.compared, found.unchanged, options.margin,
                              options.relative > 0.0 ? fmt::format(" or {:g} of the old value", options.relative) : "",
-                             found.worse() == 0 ? "nothing got worse" : fmt::format("{} got worse", found.worse())),
+                             found.worse() > 0     ? fmt::format("{} got worse", found.worse())
+                             : found.compared == 0 ? "nothing is known"
+                                                   : "nothing got worse"),
                  columns);
   return out;
 }

@@ -49,22 +49,6 @@ RAFTER_COLD inline std::vector<series_look> looks_of(const plot& picture) {
   return looks;
 }
 
-/// Can a plot's renderer show the point? Not where it is no number, or not positive on a logarithmic axis.
-inline bool can_be_drawn(double value, const plot_axis& axis) {
-  return std::isfinite(value) && (!axis.logarithmic || value > 0.0);
-}
-/// Points that cannot be drawn.
-inline std::size_t points_left_out(const plot& picture) {
-  std::size_t count = 0;
-  for (const plot_series& one : picture.series) {
-    for (std::size_t i = 0; i < one.y.size(); ++i) {
-      const bool across = one.style == series_style::bars || (i < one.x.size() && can_be_drawn(one.x[i], picture.x));
-      count += !across || !can_be_drawn(one.y[i], picture.y);
-    }
-  }
-  return count;
-}
-
 struct gnuplot_options {
   int width = 600, height = 370;  ///< [pixel]
   double font_size = 14.0;        ///< [pixel]
@@ -119,7 +103,7 @@ inline std::string tick_text(double value) {
 
 /// Ticks of a logarithmic axis: decades, with 2 and 5 where these are few, evenly spaced where there is not even one.
 RAFTER_COLD inline std::vector<double> log_ticks(const axis_range& range) {
-  const double span = std::log10(range.highest / range.lowest);
+  const double span = std::log10(range.highest) - std::log10(range.lowest);  // the ratio may be no double
   std::vector<double> ticks;
   const auto inside = [&](double value) {
     if (value >= range.lowest * (1 - 1e-9) && value <= range.highest * (1 + 1e-9)) ticks.push_back(value);
@@ -154,7 +138,8 @@ RAFTER_COLD inline std::string axis_script(std::string_view letter, const plot_a
       fmt::format("set {}label {} textcolor rgb '{}'\n", letter, gnuplot_quoted(axis.label), text_colour);
   if (range.empty()) return out;
   if (axis.logarithmic) {
-    const double wider = std::max(1.05, std::pow(range.highest / range.lowest, 0.03));
+    const double wider =
+        std::max(1.05, std::pow(10.0, 0.03 * (std::log10(range.highest) - std::log10(range.lowest))));
     range = {range.lowest / wider, range.highest * wider};
     out += fmt::format("set logscale {0}\nset {0}range [{1:.8g}:{2:.8g}]\nset {0}tics (", letter, range.lowest,
                        range.highest);
@@ -166,7 +151,9 @@ RAFTER_COLD inline std::string axis_script(std::string_view letter, const plot_a
   }
   if (from_zero && range.lowest >= 0.0) range.lowest = 0.0;
   const double span = range.highest - range.lowest;
-  const double margin = span > 0.0 ? 0.04 * span : std::max(0.5 * std::abs(range.highest), 1e-12);
+  // Of less than its digits show, or than gnuplot tells apart, no range is made.
+  const double noticed = std::max(1e-6 * std::max(std::abs(range.lowest), std::abs(range.highest)), 1e-290);
+  const double margin = span > noticed ? 0.04 * span : std::max(0.5 * std::abs(range.highest), 1e-12);
   const double lowest = range.lowest == 0.0 && range.highest >= 0.0 ? 0.0 : range.lowest - margin;
   return out + fmt::format("set {0}range [{1:.8g}:{2:.8g}]\nset format {0} \"%.10g\"\n", letter, lowest,
                            range.highest + margin);
@@ -427,7 +414,7 @@ RAFTER_COLD inline std::string html_omissions(const plot& picture) {
   std::string text;
   if (const std::size_t count = points_left_out(picture); count > 0) {
     text = std::to_string(count) + (count == 1 ? " point has" : " points have") +
-           " no place on these axes (no number, or not positive where the axis is logarithmic).";
+           " no place on these axes (no number, beyond 1e280, or not positive where the axis is logarithmic).";
   }
   if (const std::size_t every = detail::labelled_every(picture); every > 1) {
     text += std::string(text.empty() ? "" : " ") + "One of " + std::to_string(every) + " categories is labelled.";
