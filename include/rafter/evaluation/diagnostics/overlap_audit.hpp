@@ -411,7 +411,7 @@ RAFTER_COLD inline report_section overlap_section(const overlap_report& audit, s
     if (audit.verdicts[at] >= overlap_verdict::by_design) {
       to += fmt::format("{}{} ({} % of the tested rows", to.empty() ? "" : ", ", name_of(kind), percent(share));
       if (audit.folds.size() > 1 && of_worst > share) {
-        to += fmt::format(", {} % in fold {}", percent(of_worst), worst->held_out);
+        to += fmt::format("; worst fold, {}: {} %", worst->held_out, percent(of_worst));
       }
       to += ")";
     }
