@@ -44,17 +44,23 @@ rafter::shown_predictors of_each_kind(const rafter::evaluation_report& report) {
 
 }  // namespace
 
-void diagnose(rafter::evaluation_report& report, const rafter::step_view& view,
+void diagnose(rafter::evaluation_report& report, const rafter::step_view& view, const rafter::step_view* training,
               const std::vector<rafter::fold>& folds, std::vector<std::size_t> lines, const more_results& more,
               const request& asked) {
   rafter::report_section verdicts = judged(report, view);
   if (!verdicts.blocks.empty()) report.sections.push_back(std::move(verdicts));
+  std::string reference = asked.reference;
+  if (const rafter::predictor_result* one = report.find(reference); !reference.empty() && one->folds.empty()) {
+    report.notes.push_back("compared with the best worst fold, for " + reference + " was not evaluated");
+    reference.clear();
+  }
   rafter::diagnose(report, view, folds,
-                   {.reference = asked.reference,
+                   {.reference = reference,
                     .threads = asked.threads,
                     .shown = of_each_kind(report),
                     .lines = std::move(lines),
                     .parameters = more.sensitivities,
+                    .training = training,
                     .progress = asked.progress});
   if (!more.intervals.empty()) report.sections.push_back(rafter::intervals_section(more.intervals));
   if (!more.importances.empty()) report.sections.push_back(rafter::importance_section(more.importances));

@@ -136,6 +136,8 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
       "write arrays with names: STEM.npy and STEM.json (predictor, fold, metric), STEM_predictions.npy and .json");
   line.option("--threads", given.threads,
               "that fit and test folds (default: all processors); results do not depend on it");
+  line.option("--reference", asked.reference,
+              "predictor that the others are compared with (default: the best worst fold, picked by its errors)");
   line.flag("--ablation", asked.ablation, "evaluate predictors with features without each of them too (takes long)");
   line.flag("--errors-only", given.errors_only,
             "leave out intervals, diagnoses and plots: the errors of each fold alone");
@@ -180,6 +182,9 @@ int run(int argc, char** argv, programs::progress_bar& bar) {
   require_distinct(written, {given.data, given.test});
 
   asked.diagnose = !given.errors_only;
+  if (!asked.reference.empty() && given.errors_only) {
+    throw usage_error("--reference and --errors-only exclude each other");
+  }
   if (asked.ablation && given.errors_only) throw usage_error("--ablation and --errors-only exclude each other");
   if (!given.threads.empty()) {
     const char* const end = given.threads.data() + given.threads.size();

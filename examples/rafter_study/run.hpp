@@ -343,7 +343,9 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
   if (asked.diagnose) {
     std::vector<std::size_t> lines;
     for (std::size_t row = 0; row < tested.size(); ++row) lines.push_back(tested.line(row));
-    diagnose(report, step_view_of(tested), split.folds, std::move(lines), more, asked);
+    const step_view view = step_view_of(tested);
+    const std::optional<step_view> training = test ? std::optional(step_view_of(data)) : std::nullopt;
+    diagnose(report, view, training ? &*training : nullptr, split.folds, std::move(lines), more, asked);
   }
   return report;
 }

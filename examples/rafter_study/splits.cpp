@@ -76,6 +76,9 @@ void require_offered(const request& asked, const offer& offered) {
       throw programs::usage_error("predictor '" + *name + "' is named twice");
     }
   }
+  if (!asked.reference.empty()) {
+    require_known("reference", asked.reference, asked.predictors.empty() ? offered.predictors : asked.predictors);
+  }
   if (!asked.split.empty()) require_known("split", asked.split, split_names());
   if (asked.target.empty()) return;
   std::vector<std::string> targets = offered.targets;

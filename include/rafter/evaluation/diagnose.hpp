@@ -30,16 +30,16 @@ namespace rafter {
 
 struct diagnose_options {
   bootstrap_options bootstrap = {};
-  std::string reference =
-      {};                   ///< what the others are compared with; empty: the best worst fold, picked by its errors
-  std::size_t threads = 1;  ///< 0: all of the machine. Results do not depend on it
+  /// What the others are compared with; empty: the best worst fold, picked by its errors.
+  std::string reference = {};
+  std::size_t threads = 1;      ///< 0: all of the machine. Results do not depend on it
   shown_predictors shown = {};  ///< in full, where a section cannot show all
-  std::vector<std::size_t> lines =
-      {};  ///< of the source, one a row of the tested data: names extreme rows; may be empty
+  /// Of the source, one a row of the tested data: names extreme rows; may be empty.
+  std::vector<std::size_t> lines = {};
   std::vector<sensitivity_report> parameters = {};  ///< see parameter_sensitivity; shown beside the hardware's
-  const step_view* training =
-      nullptr;  ///< what the predictors of a report of another file (`report.test`) were fitted
-                ///< on; null: what the two files share is not audited
+  /// What the predictors of a report of another file (`report.test`) were fitted on; null: what the two files share is
+  /// not audited.
+  const step_view* training = nullptr;
   progress_callback progress = {};
 };
 

@@ -94,9 +94,9 @@ concept transfers_under = split_policy<Split> && detail::leak_free<Estimator, Sp
 
 /// How to evaluate.
 struct evaluate_options {
-  progress_callback progress;
+  progress_callback progress = {};
   /// Called as folds complete, in their order, from the thread that started the evaluation: early answers.
-  std::function<void(std::string_view predictor, const fold_result&)> on_fold;
+  std::function<void(std::string_view predictor, const fold_result&)> on_fold = {};
   bool split_worst_fold = false;  ///< for parametric models: `split_errors` of the worst fold, for one more fit
   bool keep_predictions = true;   ///< `fold_result::predictions`: 16 bytes for each tested row
   std::size_t threads = 1;        ///< that fit and test folds; 0: all of the machine. Results do not depend on it

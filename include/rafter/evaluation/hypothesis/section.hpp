@@ -118,7 +118,7 @@ RAFTER_COLD inline report_section hypotheses_section(const std::vector<verdict>&
   }
   made.blocks.push_back(captioned_table{"Verdicts", std::move(verdicts)});
   for (const verdict& one : all) {
-    made.blocks.push_back(paragraph{detail::title_of(one) + " " + std::string(name_of(one.kind)) +
+    made.blocks.push_back(paragraph{detail::title_of(one) + ": " + std::string(name_of(one.kind)) +
                                     (one.reason.empty() ? "." : ": " + one.reason + ".")});
     bullet_list lines;
     for (const hypotheses::evidence_line& line : one.evidence) {

@@ -227,7 +227,7 @@ RAFTER_COLD inline std::string gnuplot_script(const plot& picture, const gnuplot
   std::string out = fmt::format(
       "set encoding utf8\nset terminal svg size {},{} dynamic noenhanced font 'sans-serif,{:g}'\nunset key\n"
       "set border 3 linecolor rgb '{}'\nset tics out nomirror textcolor rgb '{}'\n"
-      "set grid linetype 1 linewidth 0.5 linecolor rgb '{}'\nset rmargin 3\n",
+      "set grid linetype 1 linewidth 0.5 linecolor rgb '{}'\nset rmargin 6\n",
       options.width,
       options.height + (rotated ? static_cast<int>(0.33 * options.font_size * static_cast<double>(widest)) : 0),
       options.font_size, text_colour, text_colour, grid_colour);
