@@ -561,6 +561,11 @@ class Requests(Case):
                    "--split", "lomo")
         self.wrong(r"--data needs --schema \(rafter, kernel_steps or blis_steps\)$", "--data", path)
         self.wrong("--schema kernel_steps needs --data$", "--schema", "kernel_steps")
+        self.wrong("--ablation and --errors-only exclude each other$", "--ablation", "--errors-only")
+        self.wrong("--reference and --errors-only exclude each other$", "--reference", "mean", "--errors-only")
+        self.wrong("unknown reference", "--predictors", "mean,blackbox", "--reference", "best")
+        for threads in ("0", "-1", "two", "1.5", "100000"):
+            self.wrong(f"--threads '{threads}' is not a number from 1 to 1024$", f"--threads={threads}")
 
     def test_the_tested_steps_are_those_asked_for(self):
         self.wrong(r"unknown set of steps 'decod'; did you mean 'decode'\? \(see --list\)$", "--tested", "decod")
@@ -788,6 +793,36 @@ class Reports(Case):
                 runs.append([out] + [file.read_bytes() for file in files])
             self.assertEqual(*runs)
             self.assertTrue(runs[0][2].startswith(b"# "))
+
+    def test_results_do_not_depend_on_threads(self):
+        runs = []
+        for threads in ("1", "3"):
+            file = self.folder / f"{threads}.json"
+            out = self.runs("--predictors", "best,ridge30,hybrid,trees", "--threads", threads, "--json", file)
+            runs.append((out, file.read_bytes()))
+        self.assertEqual(*runs)
+
+    def test_the_whole_report_has_its_sections_and_errors_only_has_none(self):
+        asked = ["--predictors", "blackbox,best,roofline9,trees"]
+        sections = {one["id"]: one for one in self.report(*asked)["sections"]}
+        self.assertLessEqual({"hypotheses", "uncertainty", "breakdown", "extreme-errors", "error-over-time", "monotonicity",
+                              "hardware-sensitivity", "overlap-audit", "tuning", "prediction-intervals", "importance",
+                              "learning-curve", "roofline", "folds"}, set(sections))
+        self.assertEqual(self.report(*asked, "--errors-only")["sections"], [])
+
+    def test_the_reference_is_the_one_that_was_named(self):
+        asked = ["--predictors", "blackbox,best,roofline9"]
+        for reference in ("blackbox", "roofline9"):
+            report = self.report(*asked, "--reference", reference)
+            section = next(one for one in report["sections"] if one["id"] == "uncertainty")
+            tables = [block for block in section["blocks"] if block.get("type") == "table"]
+            self.assertTrue(any(f"against {reference}" in str(table) for table in tables), tables)
+            self.assertFalse(any("picked by" in str(table) for table in tables))
+
+    def test_ablation_is_there_when_it_is_asked_for(self):
+        ids = lambda *more: [one["id"] for one in self.report("--predictors", "ridge_scale_free", *more)["sections"]]
+        self.assertNotIn("ablation", ids())
+        self.assertIn("ablation", ids("--ablation"))
 
     def test_markdown_tables_are_rectangular(self):
         path = self.folder / "report.md"
