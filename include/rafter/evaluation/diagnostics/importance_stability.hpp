@@ -233,8 +233,10 @@ inline report_section importance_section(
   }
   made.summary = fmt::format("{} of {} rankings {} stable over the folds.", stable, named.size(),
                              named.size() == 1 ? "is" : "are");
-  if (!unstable.empty()) made.summary += " Not stable: " + unstable + ".";
-  if (!not_known.empty()) made.summary += " Not known: " + not_known + ".";
+  if (named.size() <= 3) {  // else the section names them
+    if (!unstable.empty()) made.summary += " Not stable: " + unstable + ".";
+    if (!not_known.empty()) made.summary += " Not known: " + not_known + ".";
+  }
   return made;
 }
 
