@@ -17,6 +17,7 @@ configure "$folder" "${CXX:-g++}" -Dbuildtype=release -Doptimization=2 -Dexample
 echo "[3/4] building (a few minutes the first time)"
 build "$folder" examples/rafter-study examples/rafter-compare examples/01_evaluate_predictors
 echo "[4/4] running rafter-study on the embedded data"
-"$folder/examples/rafter-study" --markdown out/study.md --json out/study.json "$@"
+"$folder/examples/rafter-study" --html out/study.html --markdown out/study.md --json out/study.json "$@"
+echo "written: $PWD/out/study.html"
 echo "written: $PWD/out/study.md"
 echo "written: $PWD/out/study.json"

@@ -1,13 +1,15 @@
 // Five claims of a public study, each with what would show it right and what wrong, judged by measured steps.
-//   five-hypotheses [FOLDER]    on kernel_steps and blis_steps below FOLDER, or $RAFTER_DATA, or ../shared/data; where
-//                               neither is there, on the embedded (generated) data
+//   five-hypotheses [FOLDER]    on kernel_steps and blis_steps below FOLDER, or $RAFTER_DATA
+//   five-hypotheses none        on the embedded (generated) data; so also without FOLDER and $RAFTER_DATA
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <future>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -190,24 +192,36 @@ void judge_embedded_steps() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  constexpr std::string_view program = "five-hypotheses";
   try {
-    const char* const set = std::getenv("RAFTER_DATA");
-    const std::filesystem::path folder = argc > 1 ? argv[1] : set != nullptr ? set : "../shared/data";
+    std::string given;
+    programs::command_line line(
+        std::string(program),
+        "Five claims of a public study, judged by measured steps: verdicts with their evidence.");
+    line.argument("folder", given, "of kernel_steps and blis_steps (default: $RAFTER_DATA); none: the embedded data");
+    if (const std::optional<int> done = line.parse(argc, argv)) return *done;
+    if (const char* const set = std::getenv("RAFTER_DATA"); given.empty() && set != nullptr) given = set;
+    if (given.empty() || given == "none") {
+      judge_embedded_steps();
+      return 0;
+    }
     bool found = false;
+    std::string skipped;
     const auto judge_if_there = [&](const char* name, void (*judge_file)(const std::string&)) {
-      const std::string path = (folder / name / "steps.csv").string();
+      const std::string path = (std::filesystem::path(given) / name / "steps.csv").string();
       if (std::filesystem::exists(path)) {
         judge_file(path);
         found = true;
       } else {
-        programs::print(std::string("skipped: ") + name + ", which is not below " + folder.string() + "\n");
+        skipped += std::string("skipped: ") + name + ", which is not below " + given + "\n";
       }
     };
     judge_if_there("kernel_steps", judge_kernel_steps);
     judge_if_there("blis_steps", judge_blis_steps);
-    if (!found) judge_embedded_steps();
+    if (!found) throw programs::usage_error("there is neither kernel_steps nor blis_steps below " + given);
+    programs::print(skipped);
     return 0;
   } catch (const std::exception& why) {
-    return programs::complain("five-hypotheses", why.what());
+    return programs::complain(program, why.what());
   }
 }

@@ -28,9 +28,10 @@ struct more_results {
 };
 
 /// Adds the diagnoses to the report. Compiled once.
+/// @param groups_held_out  does the split ask about models, workloads, … never seen?
 /// @param training  the data that predictors were fitted on, where that is not the tested data; else null
 void diagnose(rafter::evaluation_report& report, const rafter::step_view& view, const rafter::step_view* training,
               const std::vector<rafter::fold>& folds, std::vector<std::size_t> lines, const more_results& more,
-              const request& asked);
+              bool groups_held_out, const request& asked);
 
 }  // namespace study

@@ -345,7 +345,8 @@ RAFTER_COLD rafter::evaluation_report run(const request& asked, const entry_list
     for (std::size_t row = 0; row < tested.size(); ++row) lines.push_back(tested.line(row));
     const step_view view = step_view_of(tested);
     const std::optional<step_view> training = test ? std::optional(step_view_of(data)) : std::nullopt;
-    diagnose(report, view, training ? &*training : nullptr, split.folds, std::move(lines), more, asked);
+    diagnose(report, view, training ? &*training : nullptr, split.folds, std::move(lines), more,
+             std::find(split.holds_out.begin(), split.holds_out.end(), true) != split.holds_out.end(), asked);
   }
   return report;
 }

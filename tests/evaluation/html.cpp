@@ -99,6 +99,7 @@ TEST(Html, PutsHypothesesBeforeTheResultsAndTheseBeforeOtherSections) {
                     results = page.find("<h2 id=\"h-results\">"), section = page.find("<h2 id=\"h-s-made\">"),
                     folds = page.find("<h2 id=\"h-predictors\">");
   EXPECT_LT(hypotheses, results);
+  EXPECT_LT(page.find("<p class=\"verdict"), hypotheses) << "the audit stands before everything";
   EXPECT_LT(results, section);
   EXPECT_LT(section, folds);
   EXPECT_NE(folds, std::string::npos);

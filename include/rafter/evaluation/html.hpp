@@ -161,7 +161,7 @@ RAFTER_COLD inline std::string html_blocks(const report_section& section, const 
 }  // namespace detail
 
 /// The report as one self-contained HTML page: no scripts, nothing loaded from elsewhere, light or dark as the reader has
-/// it. First what it comes to (hypotheses where a section "hypotheses" has them, plausibility, the overview with each
+/// it. First what it comes to (plausibility, hypotheses where a section "hypotheses" has them, the overview with each
 /// predictor's worst fold), then the other sections with their plots, then every fold of every predictor.
 RAFTER_COLD inline std::string html_of(const evaluation_report& given, const html_options& options = {}) {
   using namespace detail;
@@ -184,9 +184,9 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
         }));
   }
 
-  std::string summary = html_verdict(report.plausibility);
+  std::string audited = html_verdict(report.plausibility), summary;
   if (report.test) {
-    summary += "<p>Of the test data, " + safe(report.test->source) + ", " + grouped(report.test->rows) +
+    audited += "<p>Of the test data, " + safe(report.test->source) + ", " + grouped(report.test->rows) +
                " rows:</p>\n" + html_verdict(report.test->plausibility);
   }
   summary += "<p>Errors of the test rows; the best worst fold first.</p>\n" +
@@ -293,7 +293,7 @@ RAFTER_COLD inline std::string html_of(const evaluation_report& given, const htm
                     ? report.split
                     : report.split + ": " + report.split_title);
   fact("content sha256", report.digest);
-  out += "</dl></header>\n<nav aria-label=\"contents\"><ul>";
+  out += "</dl></header>\n" + audited + "<nav aria-label=\"contents\"><ul>";
   for (const part& one : parts) out += "<li><a href=\"#" + one.id + "\">" + safe(one.title) + "</a></li>";
   out += "</ul></nav>\n<main>\n";
   for (const part& one : parts) {

@@ -218,7 +218,9 @@ template <class Physics, class Features, class Layout = tree_layout> class hybri
     if (alone.inner_mape.empty()) {
       found.push_back("the correction is not used: no inner fold has rows to judge it by");
     } else if (chosen_ == 0) {
-      found.push_back("the correction is not used: " + told);
+      found.push_back("the correction is not used" +
+                      std::string(alone.inner_mape == with.inner_mape ? ", for it changes nothing there: " : ": ") +
+                      told);
     } else {
       found.push_back("correction at strength " + detail::number_text(strength()) + ": " + told);
     }

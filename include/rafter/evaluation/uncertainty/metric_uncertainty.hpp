@@ -306,11 +306,11 @@ RAFTER_COLD inline report_section uncertainty_section(const evaluation_uncertain
   const bootstrap_interval& sample = any.mape;
   section.blocks.push_back(paragraph{fmt::format(
       "Limits of {:.0f} %. Of a fold, by the {} bootstrap with {} resamples: other {} of the same held-out "
-      "group{}{}; the "
-      "worst fold was picked as the worst, so it is likely to be better another time. Of the mean, by Student's t "
-      "over "
-      "the folds: other groups such as these; folds share training rows, so that these limits are a little too "
-      "narrow.",
+      "group{}{}; "
+      "the worst fold was picked as the worst, so it is likely to be better another time. Of the mean, by Student's "
+      "t "
+      "over the folds: other groups such as these; folds share training rows, so that these limits are a little too "
+      "narrow (a lower limit below 0 is shown as 0).",
       100.0 * sample.confidence, sample.method == bootstrap_method::bca ? "BCa" : "percentile", sample.resamples,
       name_of(any.unit),
       any.unit == resampled_unit::blocks ? fmt::format(" (here {:.0f} steps long in the mean)", any.block_length)
@@ -339,7 +339,7 @@ RAFTER_COLD inline report_section uncertainty_section(const evaluation_uncertain
   });
   for (const predictor_uncertainty* one : order) {
     const bootstrap_interval& worst = worst_of(*one)->mape;
-    overview.add({one->predictor, percent(one->mean_mape.mean), percent(one->mean_mape.lower),
+    overview.add({one->predictor, percent(one->mean_mape.mean), percent(std::max(one->mean_mape.lower, 0.0)),
                   percent(one->mean_mape.upper), percent(worst.estimate), percent(worst.lower),
                   percent(worst.upper)});
   }
