@@ -30,7 +30,7 @@ class Rig:
     def __init__(self, torch, device, arguments):
         self.torch, self.device, self.arguments = torch, device, arguments
         self.dtype = getattr(torch, arguments.dtype)
-        self.clocks = machine.Clocks(device.type == "cuda")
+        self.clocks = machine.Clocks(device.type == "cuda", machine.uuid_of(torch, device) if device.type == "cuda" else None)
         wide = device.type == "cuda"
         try:
             with torch.no_grad():

@@ -357,7 +357,7 @@ class Commands(Case):
         self.refused("'tiny' is named twice", "plan", "--models", "tiny,tiny")
         self.refused("names nothing", "plan", "--models", ",")
         self.refused("steps is 0", "plan", "--steps", "0")
-        self.refused("no bandwidth is known of hardware 'abacus'", "plan", "--hardware", "abacus")
+        self.refused("no bandwidth is known of hardware 'abacus'.*: give --bandwidth in byte/s", "plan", "--hardware", "abacus")
         self.refused("no part with measured steps", "merge", "--out", self.parts, "--to", self.folder)
         self.refused("cannot read: .*No such file", "validate", self.folder / "none.csv")
         self.refused("--wall-repeats 4 is not from 1 to below --repeats 4", "measure", "--out", self.parts, "--wall-repeats", "4")
@@ -397,6 +397,17 @@ class Machine(Case):
     def test_clocks_come_from_the_query_tool(self):
         with self.driver("1980, 3201, 41, 312.55"):
             self.assertEqual(self.clocks(), {"sm_mhz": 1980, "memory_mhz": 3201, "temperature_c": 41, "power_w": 313})
+
+    def test_the_device_that_is_measured_is_asked_not_the_first_of_the_machine(self):
+        tool = self.folder / "nvidia-smi"
+        tool.write_text('#!/bin/sh\n[ "$2" = GPU-1-2 ] && echo 999\n')
+        tool.chmod(0o755)
+        with unittest.mock.patch.dict(os.environ, {"PATH": f"{self.folder}:{os.environ['PATH']}"}):
+            for told in ("1-2", "GPU-1-2"):
+                torch = unittest.mock.Mock()
+                torch.cuda.get_device_properties.return_value.uuid = told
+                self.assertEqual(machine.smi(["clocks.sm"], machine.uuid_of(torch, 0)), {"clocks.sm": "999"})
+            self.assertEqual(machine.smi(["clocks.sm"]), {})
 
     def test_what_the_device_does_not_tell_is_left_out(self):
         with self.driver("1980, [N/A], 41, [N/A]"):
