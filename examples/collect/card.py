@@ -108,13 +108,19 @@ def write(settings, machines, chunks, file, repetitions, bandwidth=None):
         if experts:
             total = [sum(column) for column in zip(*experts)]
             routing.append(f"| {name} | {' '.join(f'{100 * t / sum(total):.1f}' for t in total)} |")
-    facts = ["device", "memory_gb", "processor", "driver", "cuda", "torch", "python", "attention", "experts", "elementwise"]
+    facts = ["device", "memory_gb", "processor", "driver", "cuda", "torch", "python", "attention", "experts", "elementwise",
+             "graphs"]
     for one in machines:
         for fact in facts:
             if fact not in one:
                 raise InputError(f"{one['part']}: its machine does not say '{fact}'")
     machine = [f"| {fact.replace('_', ' ')} | {'; '.join(sorted({str(one[fact]) for one in machines}))} |" for fact in facts]
     notes = sorted({note for one in machines for note in one["notes"]} | {n for c in chunks for n in c.get("notes", [])})
+    late = sum(step.get("late", 0) for c in chunks for step in c["steps"])
+    if late:
+        spun = sum((settings["repeats"] - settings["wall_repeats"]) * len(c["steps"]) for c in chunks)
+        notes.append(f"in {late} of {spun} passes that give GPU time the device was hardly behind the launches: it may have waited for "
+                     "the host")
     machine.append(f"| notes | {'; '.join(notes) or 'none'} |")
     clocks = [f"- {what}: {spread(chunks, field, unit)}" for what, field, unit in
               (("SM", "sm_mhz", "MHz"), ("memory", "memory_mhz", "MHz"), ("temperature", "temperature_c", "°C"),
@@ -136,10 +142,16 @@ def write(settings, machines, chunks, file, repetitions, bandwidth=None):
         clocks="\n".join(clocks), dtype=settings["dtype"], **plan)
 
 
+def medians(settings):
+    if settings["hardware"] == "cpu":
+        return f"times are medians of {settings['repeats']} repetitions"
+    wall = settings["wall_repeats"]
+    return (f"gpu_time_us is a median of {settings['repeats'] - wall} repetitions, wall_time_us and interval_us of {wall}")
+
+
 def label_source(settings, machines):
     """The comment lines of a merged file."""
     one = machines[0]
     where = "a CPU, to test the collector (not data)" if settings["hardware"] == "cpu" else one["device"]
     return [f"label source: measured by rafter's collector (examples/collect) on {where}, PyTorch {one['torch']}",
-            "one tensor-parallel rank with random weights; all-reduces are not measured; times are medians of "
-            f"{settings['repeats']} repetitions", "settings: " + json.dumps(settings, sort_keys=True)]
+            "one tensor-parallel rank with random weights; all-reduces are not measured; " + medians(settings), "settings: " + json.dumps(settings, sort_keys=True)]
