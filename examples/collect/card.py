@@ -21,8 +21,8 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 
 - A decoder of the model's shape with random {dtype} weights (normal, deviation 0.02; seed {seed}), as **one rank** of its
   tensor-parallel group: 1/tp of the heads, KV heads, MLP, vocabulary. Every layer has its own weights and its own KV cache.
-- KV cache: contiguous; a request's keys and values are consecutive rows; before a step they are random numbers of deviation 1.
-  New keys and values are written in the step.
+- KV cache: contiguous; a request's keys and values are consecutive rows; at the start they are random numbers of deviation 1.
+  New keys and values are written in the step, and stay.
 - Steps: formed by a continuous-batching scheduler (chunked prefill; at most {max_tokens} tokens and {max_requests} running requests; blocks
   of 16 tokens in the pool that the weights leave of 85 % of {pool_gb:g} GB) from Poisson arrivals, seed {seed}. The scheduler's clock is a
   stated law (0.3 ms + 1.4 × the roofline on an H100), not the measured times. {per_chunk} consecutive steps are kept, {gap} left out, and so on;
@@ -33,7 +33,8 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 
 - Each run of steps is executed once to warm up and then {repeats} times, back to back in order. `gpu_time_us`: device events around the
   forward pass and the choice of the next tokens; median of its repetitions. `wall_time_us`: host clock from laying out the step's
-  inputs to having its next tokens. `interval_us`: from there to the same point of the next step.
+  inputs to having its next tokens. `interval_us`: from there to the same point of the next step; of the
+  last step of a run, to its own end. Between two uses of the same bytes every weight of the rank is read: no repetition finds them in a cache.
 - Pure decode steps are replayed as CUDA graphs padded to the next of 1, 2, 4, 8, 16, 24, … requests (one token after one token each;
   `launch` in `{repetitions}` says which). Other steps are launched kernel by kernel. GPU time is taken in passes in which launches are
   queued behind a kernel that only spins, so that it holds no waiting for the host; wall time and interval in the last
@@ -55,7 +56,7 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 Variation: deviation over mean of a step's repetitions. Floor: the time to read once the weights that the step must touch. Median variation
 over all steps: {variation}.
 
-{routing}## Clocks while measuring
+{routing}## Clocks right after each run of steps
 
 {clocks}
 """
@@ -154,4 +155,5 @@ def label_source(settings, machines):
     one = machines[0]
     where = "a CPU, to test the collector (not data)" if settings["hardware"] == "cpu" else one["device"]
     return [f"label source: measured by rafter's collector (examples/collect) on {where}, PyTorch {one['torch']}",
-            "one tensor-parallel rank with random weights; all-reduces are not measured; " + medians(settings), "settings: " + json.dumps(settings, sort_keys=True)]
+            "one tensor-parallel rank with random weights; all-reduces are not measured; " + medians(settings),
+            "settings: " + json.dumps(settings, sort_keys=True)]

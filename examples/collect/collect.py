@@ -253,14 +253,24 @@ def components(arguments):
     device = bench.device_of(torch, arguments.device)
     on = floor.device(arguments.hardware or bench.hardware_of(torch, device), arguments.bandwidth, arguments.peak)
     rig, say, lines = bench.Rig(torch, device, arguments), Progress(30.0), []
-    for name in names(arguments.models):
-        for row in alone.measure(rig, read_model(name), on, arguments.quick):
-            lines.append(row)
-            say(f"{row[0]} {row[2]}, {row[3]}: {row[6]} us")
     path = pathlib.Path(arguments.out) / "components.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as why:
+        raise InputError(f"{one_line(path)}: cannot write: {why.strerror}") from None
     source = f"label source: measured on {rig.machine()['device']}; single kernels, one layer"
-    output.write_text(path, output.table_text(alone.HEADER, lines, [source]))
+    shards = [read_model(name) for name in names(arguments.models)]
+    for shard in shards:
+        try:
+            for row in alone.measure(rig, shard, on, arguments.quick):
+                lines.append(row)
+                say(f"{row[0]} {row[2]}, {row[3]}: {row[6]} us")
+        except RuntimeError as why:
+            if "out of memory" not in str(why):
+                raise
+            raise InputError(f"{shard.name}: out of memory on the device; name fewer --models") from None
+        output.write_text(path, output.table_text(alone.HEADER, lines, [source]))  # a model that fails later loses none of these
+        rig.forget()
     say(f"{len(lines)} measurements: {path}", last=True)
 
 

@@ -544,6 +544,46 @@ class Command(Case):
             self.assertRegex(self.collect("measure", "--out", folder, "--models", "tiny", status=2).stderr,
                              "^collect.py: no CUDA device.*\n$")
 
+    def test_components_that_cannot_be_written_or_do_not_exist_are_refused_first(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cpu = ("--bandwidth", "1e11", "--peak", "1e12", "--device", "cpu", "--dtype", "float32", "--quick")
+            file = pathlib.Path(folder) / "file"
+            file.write_text("")
+            self.assertRegex(self.collect("components", "--out", file / "x", "--models", "tiny", *cpu, status=2).stderr,
+                             "^collect.py: .*cannot write: .*\n$")
+            self.assertRegex(self.collect("components", "--out", folder, "--models", "tiny,gpt", *cpu, status=2).stderr,
+                             "^collect.py: unknown model 'gpt'")
+
+    def test_out_of_memory_while_measuring_is_one_line_and_keeps_what_is_measured(self):
+        import collect
+        import output
+        with tempfile.TemporaryDirectory() as folder:
+            whole, calls = timing.Runner.chunk, []
+
+            def chunk(runner, steps):
+                calls.append(0)
+                if len(calls) == 3:
+                    raise RuntimeError("CUDA out of memory. Tried to allocate")
+                return whole(runner, steps)
+            with unittest.mock.patch.object(timing.Runner, "chunk", chunk), unittest.mock.patch("sys.stderr") as err:
+                status = collect.main(["measure", "--out", folder, "--models", "tiny", "--workloads", "general", *self.ARGUMENTS])
+            said = "".join(call.args[0] for call in err.write.call_args_list)
+            self.assertEqual(status, 2)
+            self.assertIn("collect.py: tiny: out of memory on the device", said)
+            self.assertEqual(len(output.read_parts(folder)[2]), 2)
+
+    def test_a_part_of_another_way_to_measure_is_refused_before_it_begins(self):
+        import collect
+        import bench
+        with tempfile.TemporaryDirectory() as folder:
+            measure = ["measure", "--out", folder, "--models", "tiny", "--workloads", "general", *self.ARGUMENTS]
+            self.assertEqual(collect.main([*measure, "--minutes", "0.0001"]), 0)
+            plain = bench.Rig.machine
+            with unittest.mock.patch.object(bench.Rig, "machine", lambda rig: {**plain(rig), "attention": "other"}), \
+                    unittest.mock.patch("sys.stderr"):
+                self.assertEqual(collect.main(measure), 2)
+            self.assertEqual(sorted(p.name for p in pathlib.Path(folder).iterdir()), ["part-001.jsonl.gz", "state.json"])
+
     def test_components_are_timed_alone(self):
         with tempfile.TemporaryDirectory() as folder:
             self.collect("components", "--out", folder, "--models", "tiny", "--quick", "--bandwidth", "1e11", "--peak", "1e12",
