@@ -4,6 +4,7 @@ import statistics
 
 import floor
 from compositions import WORKLOADS
+from output import listed
 from shard import InputError, read_model
 
 TEMPLATE = """# {title}
@@ -49,12 +50,12 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 
 ## Experiments
 
-| experiment | steps | with a prompt | replayed as a graph | repeat-to-repeat variation of GPU time, median (p90) | time / floor: lowest, median |
-|---|---|---|---|---|---|
+| experiment | steps | with a prompt | replayed as a graph | repeat-to-repeat variation of GPU time, median (p90) | time / floor: lowest, median | time / roofline: median |
+|---|---|---|---|---|---|---|
 {table}
 
-Variation: deviation over mean of a step's repetitions. Floor: the time to read once the weights that the step must touch. Median variation
-over all steps: {variation}.
+Variation: deviation over mean of a step's repetitions. Floor: the time to read once the weights that the step must touch. Roofline: products, attention
+and KV writes each at the device's peaks, one after the other, experts as if drawn evenly. Median variation over all steps: {variation}.
 
 {routing}## Clocks right after each run of steps
 
@@ -69,6 +70,12 @@ def variation(values):
 
 def percent(value):
     return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def over_roofline(shard, step, on):
+    requests = [(n, c, phase == "d") for n, c, phase in
+                zip(listed(step["new"]), listed(step["context"]), listed(step["phases"], whole=False))]
+    return statistics.median([g for g in step["gpu"] if g is not None]) / floor.step_roofline_us(shard, requests, on)
 
 
 def quantile(values, q):
@@ -104,7 +111,9 @@ def write(settings, machines, chunks, file, repetitions, bandwidth=None):
         middle = statistics.median(spreads) if spreads else None
         lines.append(f"| {name} | {len(steps)} | {100 * prompts / len(steps):.0f} % | {100 * graphs / len(steps):.0f} % | "
                      f"{percent(middle)} ({percent(quantile(spreads, 0.9))}) | " +
-                     (f"{min(ratios):.2f}, {statistics.median(ratios):.2f} |" if ratios else "no floor known |"))
+                     (f"{min(ratios):.2f}, {statistics.median(ratios):.2f} | "
+                      f"{statistics.median(over_roofline(shard, step, on) for step in steps):.2f} |" if ratios else
+                      "no floor known | - |"))
         experts = [record["experts"] for record in records if record.get("experts")]
         if experts:
             total = [sum(column) for column in zip(*experts)]
