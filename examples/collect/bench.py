@@ -24,13 +24,17 @@ def hardware_of(torch, device):
     return found
 
 
+def mixed_step(shard):
+    return [(1, 9, True), (1, shard.max_model_len // 2, True), (20, 17, False), (33, 0, False)]
+
+
 class Rig:
     """Backends are chosen once, at the shapes of the study's models."""
 
     def __init__(self, torch, device, arguments):
         self.torch, self.device, self.arguments = torch, device, arguments
         self.dtype = getattr(torch, arguments.dtype)
-        self.clocks = machine.Clocks(device.type == "cuda")
+        self.clocks = machine.Clocks(device.type == "cuda", machine.uuid_of(torch, device) if device.type == "cuda" else None)
         wide = device.type == "cuda"
         try:
             with torch.no_grad():
@@ -47,11 +51,11 @@ class Rig:
         return machine.describe(self.torch, self.device, {"attention": self.attention.name, "experts": self.experts.name,
                                                           "elementwise": self.elementwise.name, "graphs": graphs}, self.lines)
 
-    def decoder(self, shard, rows):
+    def decoder(self, shard, rows, seed=1):
         try:
             with self.torch.no_grad():
                 return decoder.Decoder(shard, rows, self.device, self.dtype, self.attention,
-                                       self.experts if shard.experts > 1 else None, self.elementwise)
+                                       self.experts if shard.experts > 1 else None, self.elementwise, seed)
         except self.torch.cuda.OutOfMemoryError if hasattr(self.torch.cuda, "OutOfMemoryError") else MemoryError as why:
             raise InputError(f"{shard.name}: {shard.weight_bytes / 1e9:.1f} GB of weights and {rows} rows of KV cache do not "
                              f"fit: {reason(why)}") from None
@@ -61,9 +65,10 @@ class Rig:
         if off > attention.limit_of(self.dtype):
             raise InputError(f"{shard.name}: attention {self.attention.name} differs from the reference by {off:.2g}; choose "
                              "another: --attention sdpa")
-        made = self.decoder(shard, timing.rows_needed(chunks))
+        seed = self.arguments.seed
+        made = self.decoder(shard, max(timing.rows_needed(chunks), attention.cache_rows(mixed_step(shard))), seed)
         runner = timing.Runner(made, self.device, not self.arguments.no_graphs, self.arguments.repeats,
-                               self.arguments.wall_repeats)
+                               self.arguments.wall_repeats, seed)
         runner.lines.append(f"{shard.name}: the logits of a mixed step differ by {self.difference(made):.2g} from those of plain "
                             "kernels")
         return runner
@@ -71,8 +76,7 @@ class Rig:
     def difference(self, model):
         """‖logits − wanted‖ / ‖wanted‖; wanted: of the same weights with plain attention, the loop over experts, eager operations.
         Rounding to bf16 in every layer is in it, and experts that it makes change."""
-        longest = model.shard.max_model_len
-        requests = [(1, 9, True), (1, longest // 2, True), (20, 17, False), (33, 0, False)]
+        requests = mixed_step(model.shard)
         ids = self.torch.arange(55, dtype=self.torch.int64) % model.shard.vocabulary
         batch = attention.make_batch(requests, ids, self.device)
         kept = model.attention, model.experts, model.small

@@ -4,6 +4,7 @@ import statistics
 
 import floor
 from compositions import WORKLOADS
+from output import listed
 from shard import InputError, read_model
 
 TEMPLATE = """# {title}
@@ -21,8 +22,8 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 
 - A decoder of the model's shape with random {dtype} weights (normal, deviation 0.02; seed {seed}), as **one rank** of its
   tensor-parallel group: 1/tp of the heads, KV heads, MLP, vocabulary. Every layer has its own weights and its own KV cache.
-- KV cache: contiguous; a request's keys and values are consecutive rows; before a step they are random numbers of deviation 1.
-  New keys and values are written in the step.
+- KV cache: contiguous; a request's keys and values are consecutive rows; at the start they are random numbers of deviation 1.
+  New keys and values are written in the step, and stay.
 - Steps: formed by a continuous-batching scheduler (chunked prefill; at most {max_tokens} tokens and {max_requests} running requests; blocks
   of 16 tokens in the pool that the weights leave of 85 % of {pool_gb:g} GB) from Poisson arrivals, seed {seed}. The scheduler's clock is a
   stated law (0.3 ms + 1.4 × the roofline on an H100), not the measured times. {per_chunk} consecutive steps are kept, {gap} left out, and so on;
@@ -33,7 +34,8 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 
 - Each run of steps is executed once to warm up and then {repeats} times, back to back in order. `gpu_time_us`: device events around the
   forward pass and the choice of the next tokens; median of its repetitions. `wall_time_us`: host clock from laying out the step's
-  inputs to having its next tokens. `interval_us`: from there to the same point of the next step.
+  inputs to having its next tokens. `interval_us`: from there to the same point of the next step; of the
+  last step of a run, to its own end. Between two uses of the same bytes every weight of the rank is read: no repetition finds them in a cache.
 - Pure decode steps are replayed as CUDA graphs padded to the next of 1, 2, 4, 8, 16, 24, … requests (one token after one token each;
   `launch` in `{repetitions}` says which). Other steps are launched kernel by kernel. GPU time is taken in passes in which launches are
   queued behind a kernel that only spins, so that it holds no waiting for the host; wall time and interval in the last
@@ -48,14 +50,14 @@ every step in `{repetitions}`. Made by `examples/collect` of rafter. Licence: CC
 
 ## Experiments
 
-| experiment | steps | with a prompt | replayed as a graph | repeat-to-repeat variation of GPU time, median (p90) | time / floor: lowest, median |
-|---|---|---|---|---|---|
+| experiment | steps | with a prompt | replayed as a graph | repeat-to-repeat variation of GPU time, median (p90) | time / floor: lowest, median | time / roofline: median |
+|---|---|---|---|---|---|---|
 {table}
 
-Variation: deviation over mean of a step's repetitions. Floor: the time to read once the weights that the step must touch. Median variation
-over all steps: {variation}.
+Variation: deviation over mean of a step's repetitions. Floor: the time to read once the weights that the step must touch. Roofline: products, attention
+and KV writes each at the device's peaks, one after the other, experts as if drawn evenly. Median variation over all steps: {variation}.
 
-{routing}## Clocks while measuring
+{routing}## Clocks right after each run of steps
 
 {clocks}
 """
@@ -68,6 +70,12 @@ def variation(values):
 
 def percent(value):
     return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def over_roofline(shard, step, on):
+    requests = [(n, c, phase == "d") for n, c, phase in
+                zip(listed(step["new"]), listed(step["context"]), listed(step["phases"], whole=False))]
+    return statistics.median([g for g in step["gpu"] if g is not None]) / floor.step_roofline_us(shard, requests, on)
 
 
 def quantile(values, q):
@@ -103,18 +111,26 @@ def write(settings, machines, chunks, file, repetitions, bandwidth=None):
         middle = statistics.median(spreads) if spreads else None
         lines.append(f"| {name} | {len(steps)} | {100 * prompts / len(steps):.0f} % | {100 * graphs / len(steps):.0f} % | "
                      f"{percent(middle)} ({percent(quantile(spreads, 0.9))}) | " +
-                     (f"{min(ratios):.2f}, {statistics.median(ratios):.2f} |" if ratios else "no floor known |"))
+                     (f"{min(ratios):.2f}, {statistics.median(ratios):.2f} | "
+                      f"{statistics.median(over_roofline(shard, step, on) for step in steps):.2f} |" if ratios else
+                      "no floor known | - |"))
         experts = [record["experts"] for record in records if record.get("experts")]
         if experts:
             total = [sum(column) for column in zip(*experts)]
             routing.append(f"| {name} | {' '.join(f'{100 * t / sum(total):.1f}' for t in total)} |")
-    facts = ["device", "memory_gb", "processor", "driver", "cuda", "torch", "python", "attention", "experts", "elementwise"]
+    facts = ["device", "memory_gb", "processor", "driver", "cuda", "torch", "python", "attention", "experts", "elementwise",
+             "graphs"]
     for one in machines:
         for fact in facts:
             if fact not in one:
                 raise InputError(f"{one['part']}: its machine does not say '{fact}'")
     machine = [f"| {fact.replace('_', ' ')} | {'; '.join(sorted({str(one[fact]) for one in machines}))} |" for fact in facts]
     notes = sorted({note for one in machines for note in one["notes"]} | {n for c in chunks for n in c.get("notes", [])})
+    late = sum(step.get("late", 0) for c in chunks for step in c["steps"])
+    if late:
+        spun = sum((settings["repeats"] - settings["wall_repeats"]) * len(c["steps"]) for c in chunks)
+        notes.append(f"in {late} of {spun} passes that give GPU time the device was hardly behind the launches: it may have waited for "
+                     "the host")
     machine.append(f"| notes | {'; '.join(notes) or 'none'} |")
     clocks = [f"- {what}: {spread(chunks, field, unit)}" for what, field, unit in
               (("SM", "sm_mhz", "MHz"), ("memory", "memory_mhz", "MHz"), ("temperature", "temperature_c", "°C"),
@@ -136,10 +152,17 @@ def write(settings, machines, chunks, file, repetitions, bandwidth=None):
         clocks="\n".join(clocks), dtype=settings["dtype"], **plan)
 
 
+def medians(settings):
+    if settings["hardware"] == "cpu":
+        return f"times are medians of {settings['repeats']} repetitions"
+    wall = settings["wall_repeats"]
+    return (f"gpu_time_us is a median of {settings['repeats'] - wall} repetitions, wall_time_us and interval_us of {wall}")
+
+
 def label_source(settings, machines):
     """The comment lines of a merged file."""
     one = machines[0]
     where = "a CPU, to test the collector (not data)" if settings["hardware"] == "cpu" else one["device"]
     return [f"label source: measured by rafter's collector (examples/collect) on {where}, PyTorch {one['torch']}",
-            "one tensor-parallel rank with random weights; all-reduces are not measured; times are medians of "
-            f"{settings['repeats']} repetitions", "settings: " + json.dumps(settings, sort_keys=True)]
+            "one tensor-parallel rank with random weights; all-reduces are not measured; " + medians(settings),
+            "settings: " + json.dumps(settings, sort_keys=True)]

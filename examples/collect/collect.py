@@ -63,18 +63,23 @@ class Progress:
 def show_plan(arguments):
     plan, on = plan_of(arguments), floor.device(arguments.hardware, arguments.bandwidth, arguments.peak)
     found, total = experiments(arguments, plan), 0.0
-    print(f"{'experiment':32} {'steps':>6} {'chunks':>6} {'with a prompt':>13} {'requests':>8} {'most KV tokens':>14} "
-          f"{'roofline s':>10}")
+    print(f"{'experiment':32} {'steps':>6} {'chunks':>6} {'steps with':>10} {'requests':>9} {'KV tokens':>10} {'device':>9} "
+          f"{'roofline':>8}\n{'':32} {'':6} {'':6} {'a prompt':>10} {'per step':>9} {'at most':>10} {'mem. [GB]':>9} {'[s]':>8}")
+    largest = 0.0
     for name, shard, _, chunks in found:
         steps = [step for chunk in chunks for step in chunk.steps]
         seconds = sum(floor.step_roofline_us(shard, step.requests, on) for step in steps) / 1e6
         total += seconds
-        print(f"{name:32} {len(steps):6} {len(chunks):6} {sum(s.prefills > 0 for s in steps):13} "
-              f"{sum(len(s.requests) for s in steps) / len(steps):8.1f} "
-              f"{max(sum(n + c for n, c, _ in s.requests) for s in steps):14} {seconds:10.1f}")
+        needed = device_bytes(shard, chunks)
+        largest = max(largest, needed)
+        print(f"{name:32} {len(steps):6} {len(chunks):6} {sum(s.prefills > 0 for s in steps):10} "
+              f"{sum(len(s.requests) for s in steps) / len(steps):9.1f} "
+              f"{max(sum(n + c for n, c, _ in s.requests) for s in steps):10} {needed / 1e9:9.0f} {seconds:8.1f}")
     passes = 1 + arguments.repeats
     print(f"one pass at the roofline of {on.name}: {total:.0f} s; {passes} passes: {total * passes / 60:.1f} min at least "
-          "(an estimate)")
+          "(a bound, nothing launches as fast as that)")
+    if largest > on.memory:
+        print(f"not all fit the {on.memory / 1e9:.0f} GB of {on.name}: leave models out (--models), or lower --pool-gb {plan.pool_gb:g}")
 
 
 class Work:
@@ -93,6 +98,24 @@ class Work:
     @property
     def left(self):
         return sum(len(one[3].steps) for entry in self.by_model.values() for one in entry["left"])
+
+
+OTHER_BYTES = 2e9  # activations, graphs and the driver's own
+
+
+def device_bytes(shard, chunks, entry=2):
+    """Memory that an experiment needs on the device: weights, the widest step's KV cache, the rest as an estimate."""
+    widest = max(sum(n + c for n, c, _ in step.requests) for chunk in chunks for step in chunk.steps)
+    return (shard.weight_bytes + widest * shard.kv_bytes_per_token) * entry / 2 + OTHER_BYTES
+
+
+def check_memory(arguments, work, free):
+    entry = 2 if arguments.dtype == "bfloat16" else 4
+    for shard, one in work.by_model.items():
+        needed = device_bytes(shard, one["all"], entry)
+        if one["left"] and needed > free:
+            raise InputError(f"{shard.name} needs about {needed / 1e9:.0f} GB, of the device's memory {free / 1e9:.0f} GB are free: leave "
+                             f"it out (--models), or lower --pool-gb {arguments.pool_gb:g}")
 
 
 def tokens_of(requests):
@@ -125,7 +148,7 @@ def measure(arguments):
     device = bench.device_of(torch, arguments.device)
     hardware = arguments.hardware or bench.hardware_of(torch, device)
     settings = settings_of(arguments, plan, hardware)
-    before, _, chunks = output.read_parts(arguments.out)
+    before, machines, chunks = output.read_parts(arguments.out)
     for field in sorted(settings) if before is not None else []:
         if settings[field] != before.get(field):
             raise InputError(f"{one_line(arguments.out)}: its parts were measured with another '{field}': "
@@ -137,6 +160,11 @@ def measure(arguments):
         say(f"nothing left to measure in {arguments.out}", last=True)
         return
     rig = bench.Rig(torch, device, arguments)
+    other = output.other_method(machines, rig.machine())
+    if other is not None:
+        raise InputError(f"{one_line(arguments.out)}: {other}; a data set is measured in one way")
+    if device.type == "cuda":
+        check_memory(arguments, work, torch.cuda.mem_get_info(device)[0])
     part = output.Part(arguments.out, number, {"settings": settings, "machine": rig.machine()})
     deadline = began + 60 * arguments.minutes
     measured = longest = 0
@@ -165,6 +193,11 @@ def measure(arguments):
                 say(f"part {part.number}: {name}, {measured} steps measured, {work.left - measured} left; {minutes:.1f} min left")
             runner = None
             rig.forget()
+    except RuntimeError as why:
+        if "out of memory" not in str(why):
+            raise
+        raise InputError(f"{shard.name}: out of memory on the device: another program holds some, or lower --pool-gb "
+                         f"{arguments.pool_gb:g}") from None
     finally:
         part.close()
         output.write_state(arguments.out, settings, chunks, work.planned)
@@ -219,15 +252,25 @@ def components(arguments):
     import components as alone
     device = bench.device_of(torch, arguments.device)
     on = floor.device(arguments.hardware or bench.hardware_of(torch, device), arguments.bandwidth, arguments.peak)
-    rig, say, lines = bench.Rig(torch, device, arguments), Progress(), []
-    for name in names(arguments.models):
-        for row in alone.measure(rig, read_model(name), on, arguments.quick):
-            lines.append(row)
-            say(f"{row[0]} {row[2]}, {row[3]}: {row[6]} us")
+    rig, say, lines = bench.Rig(torch, device, arguments), Progress(30.0), []
     path = pathlib.Path(arguments.out) / "components.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as why:
+        raise InputError(f"{one_line(path)}: cannot write: {why.strerror}") from None
     source = f"label source: measured on {rig.machine()['device']}; single kernels, one layer"
-    output.write_text(path, output.table_text(alone.HEADER, lines, [source]))
+    shards = [read_model(name) for name in names(arguments.models)]
+    for shard in shards:
+        try:
+            for row in alone.measure(rig, shard, on, arguments.quick):
+                lines.append(row)
+                say(f"{row[0]} {row[2]}, {row[3]}: {row[6]} us")
+        except RuntimeError as why:
+            if "out of memory" not in str(why):
+                raise
+            raise InputError(f"{shard.name}: out of memory on the device; name fewer --models") from None
+        output.write_text(path, output.table_text(alone.HEADER, lines, [source]))  # a model that fails later loses none of these
+        rig.forget()
     say(f"{len(lines)} measurements: {path}", last=True)
 
 
@@ -310,6 +353,9 @@ def main(arguments=None):
     except InputError as why:
         print(f"collect.py: {one_line(why, 600)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("collect.py: interrupted; what a part says is measured stays: run the same command again to go on", file=sys.stderr)
+        return 130
     return 0
 
 

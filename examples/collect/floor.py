@@ -18,11 +18,20 @@ DEVICES = {one.name: one for one in (
     Device("h100", 989.4e12, 3.35e12, 80e9),
     Device("h100_pcie", 756e12, 2.0e12, 80e9),
     Device("h200", 989.4e12, 4.8e12, 141e9),
+    Device("h100_nvl", 835.5e12, 3.9e12, 94e9),
     Device("a100", 312e12, 2.039e12, 80e9),
+    Device("a100_pcie_80gb", 312e12, 1.935e12, 80e9),
+    Device("a100_sxm_40gb", 312e12, 1.555e12, 40e9),
+    Device("b200", 2250e12, 8e12, 180e9),
+    Device("l40s", 362.05e12, 864e9, 48e9),
+    Device("a10", 125e12, 600e9, 24e9),
+    Device("l4", 121e12, 300e9, 24e9),
 )}
 # As the driver names the device -> as rafter's catalogue does.
 DRIVER_NAMES = {"NVIDIA H100 80GB HBM3": "h100", "NVIDIA H100 PCIe": "h100_pcie", "NVIDIA H200": "h200",
-                "NVIDIA A100-SXM4-80GB": "a100"}
+                "NVIDIA H100 NVL": "h100_nvl", "NVIDIA A100-SXM4-80GB": "a100", "NVIDIA A100 80GB PCIe": "a100_pcie_80gb",
+                "NVIDIA A100-SXM4-40GB": "a100_sxm_40gb", "NVIDIA B200": "b200", "NVIDIA L40S": "l40s", "NVIDIA A10": "a10",
+                "NVIDIA L4": "l4"}
 
 
 def device(name, bandwidth=None, peak=None):
@@ -34,7 +43,8 @@ def device(name, bandwidth=None, peak=None):
     if known is not None:
         return dataclasses.replace(known, bandwidth=bandwidth or known.bandwidth, peak=peak or known.peak)
     if bandwidth is None:
-        raise InputError(f"no bandwidth is known of hardware '{one_line(name)}' (known: {', '.join(DEVICES)}); give it")
+        raise InputError(f"no bandwidth is known of hardware '{one_line(name)}' (known: {', '.join(DEVICES)}): give "
+                         "--bandwidth in byte/s, e.g. --bandwidth 1e12")
     return Device(name, peak or float("inf"), bandwidth, float("inf"))
 
 

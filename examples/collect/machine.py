@@ -5,10 +5,16 @@ import subprocess
 import floor
 
 
-def smi(fields):
-    """-> {field: text} from the driver's query tool; {} where it is not there"""
+def uuid_of(torch, device):
+    """The driver's id of the device that PyTorch uses, which need not be its first (CUDA_VISIBLE_DEVICES); None: not told."""
+    found = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return None if found is None else f"GPU-{str(found).removeprefix('GPU-')}"
+
+
+def smi(fields, uuid=None):
+    """-> {field: text} from the driver's query tool, of the device with this id; {} where it is not there"""
     try:
-        done = subprocess.run(["nvidia-smi", "-i", "0", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"],
+        done = subprocess.run(["nvidia-smi", "-i", uuid or "0", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"],
                               capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return {}
@@ -19,13 +25,14 @@ def smi(fields):
 class Clocks:
     """Clocks, temperature and power now; through NVML where its module is there, else the query tool."""
 
-    def __init__(self, cuda):
-        self.cuda, self.nvml, self.handle = cuda, None, None
+    def __init__(self, cuda, uuid=None):
+        self.cuda, self.uuid, self.nvml, self.handle = cuda, uuid, None, None
         if cuda:
             try:
                 import pynvml
                 pynvml.nvmlInit()
-                self.nvml, self.handle = pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
+                self.handle = pynvml.nvmlDeviceGetHandleByUUID(uuid) if uuid else pynvml.nvmlDeviceGetHandleByIndex(0)
+                self.nvml = pynvml
             except Exception:  # no module or no library: the query tool is asked
                 self.nvml = None
 
@@ -41,7 +48,7 @@ class Clocks:
                         "power_w": round(n.nvmlDeviceGetPowerUsage(h) / 1000)}
             except Exception:
                 self.nvml = None
-        found = smi(["clocks.sm", "clocks.mem", "temperature.gpu", "power.draw"])
+        found = smi(["clocks.sm", "clocks.mem", "temperature.gpu", "power.draw"], self.uuid)
         known = {}
         for name, text in zip(("sm_mhz", "memory_mhz", "temperature_c", "power_w"), found.values()):
             try:
@@ -71,7 +78,7 @@ def processor():
 def describe(torch, device, methods, lines):
     """-> the machine of a part: {field: text}. `methods`: {what: backend}, `lines`: what was passed over and why."""
     cuda = device.type == "cuda"
-    driver = smi(["driver_version"]).get("driver_version", "unknown") if cuda else "none"
+    driver = smi(["driver_version"], uuid_of(torch, device)).get("driver_version", "unknown") if cuda else "none"
     facts = {"device": torch.cuda.get_device_name(device) if cuda else "CPU (test mode)",
              "memory_gb": f"{torch.cuda.get_device_properties(device).total_memory / 1e9:.1f}" if cuda else "-",
              "processor": processor(), "driver": driver, "cuda": str(torch.version.cuda) if cuda else "none",

@@ -16,6 +16,7 @@ import zlib
 from shard import InputError, one_line
 
 MOST_PART_BYTES = 15 * 2**20  # a part ends here: files stay under 16 MiB
+METHODS = ("device", "torch", "attention", "experts", "elementwise", "graphs")  # the same in all parts
 HEADER = ("experiment", "model", "workload", "hardware", "tp", "rig", "step_id", "new_tokens", "context_tokens", "phases",
           "queue_running", "queue_waiting", "kv_blocks_total", "kv_blocks_free", "preempted_requests", "gpu_time_us",
           "wall_time_us", "interval_us")
@@ -116,13 +117,26 @@ def members(data, path):
         at = len(data) - len(unpack.unused_data)
 
 
+def other_method(machines, machine):
+    """What is measured otherwise than in the parts before, in words; None: nothing"""
+    for field in METHODS if machines else []:
+        if machines[0].get(field) != machine.get(field):
+            return (f"'{field}' is {one_line(json.dumps(machine.get(field)))}, {machines[0]['part']} has "
+                    f"{one_line(json.dumps(machines[0].get(field)))}")
+    return None
+
+
 def read_parts(folder):
     """-> (settings, machines, chunks): the settings that all parts share, each part's machine, the chunks in order.
     @throws InputError when parts do not belong together or a chunk is there twice"""
     folder = pathlib.Path(folder)
     settings, machines, chunks, where = None, [], [], {}
     for path in sorted(folder.glob("part-*.jsonl.gz")):
-        records = members(path.read_bytes(), path)
+        try:
+            data = path.read_bytes()
+        except OSError as why:
+            raise InputError(f"{one_line(path)}: cannot read: {why.strerror}") from None
+        records = members(data, path)
         first = next(records, None)
         if first is None:
             continue  # killed before its first line
@@ -134,8 +148,13 @@ def read_parts(folder):
             if settings.get(field) != first["settings"].get(field):
                 raise InputError(f"{one_line(path)}: '{field}' is {one_line(json.dumps(first['settings'].get(field)))}, "
                                  f"the parts before it have {one_line(json.dumps(settings.get(field)))}")
+        other = other_method(machines, first["machine"])
+        if other is not None:
+            raise InputError(f"{one_line(path)}: {other}")
         machines.append({"part": path.name, **first["machine"]})
         for record in records:
+            if not isinstance(record, dict) or not {"experiment", "chunk", "steps"} <= record.keys():
+                raise InputError(f"{one_line(path)}: a line is no chunk of steps: {one_line(json.dumps(record), 60)}")
             key = (record["experiment"], record["chunk"])
             if key in where:
                 raise InputError(f"{one_line(path)}: chunk {key[1]} of '{one_line(key[0])}' is in {where[key]} too")
@@ -157,8 +176,11 @@ def write_state(folder, settings, chunks, planned):
     experiments = {name: {"steps_measured": done.get(name, 0), "steps_planned": steps} for name, steps in planned.items()}
     path = pathlib.Path(folder) / "state.json"
     spare = path.with_suffix(".tmp")
-    spare.write_text(json.dumps({"experiments": experiments, "settings": settings}, indent=1) + "\n", encoding="utf-8")
-    os.replace(spare, path)
+    try:
+        spare.write_text(json.dumps({"experiments": experiments, "settings": settings}, indent=1) + "\n", encoding="utf-8")
+        os.replace(spare, path)
+    except OSError as why:
+        raise InputError(f"{one_line(path)}: cannot write: {why.strerror}") from None
 
 
 def middle(values):

@@ -70,6 +70,8 @@ class Shard:
 KNOWN = {"name", "tp", "max_model_len", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
          "head_dim", "intermediate_size", "num_local_experts", "num_experts_per_tok", "vocab_size", "rope_theta",
          "rms_norm_eps"}
+UNKNOWN = {"num_experts": "experts under this name are not built; Mixtral's names are num_local_experts and num_experts_per_tok",
+           "n_routed_experts": "shared and routed experts are not built", "kv_lora_rank": "latent attention is not built"}
 MODELS = pathlib.Path(__file__).resolve().parent / "models"
 
 
@@ -86,6 +88,10 @@ def read_config(path, tp=None):
         raise InputError(f"{one_line(path)}: not JSON: {one_line(why)}") from None
     if not isinstance(config, dict):
         raise InputError(f"{one_line(path)}: not a JSON object")
+
+    for field, what in UNKNOWN.items():
+        if config.get(field) is not None:
+            raise InputError(f"{one_line(path)}: '{field}': {what}")
 
     def whole(field, default=None):
         value = config.get(field)

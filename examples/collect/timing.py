@@ -14,6 +14,20 @@ from shard import InputError
 
 GRAPH_SIZES = [1, 2, 4] + list(range(8, 257, 8))  # pure decode steps are padded to the next of these
 MOST_SPIN_US = 60000.0  # the first launch of a shape can take seconds, which no later one does
+PLAIN_CYCLES = 2000.0  # clock cycles of a microsecond, where no device says more
+
+
+def spin_cycles_per_us():
+    """Clock cycles of the spinning kernel in a microsecond, measured: not every device stays below 2 GHz."""
+    found, cycles = PLAIN_CYCLES, 10_000_000
+    for _ in range(3):
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        torch.cuda._sleep(cycles)
+        stop.record()
+        stop.synchronize()
+        found = max(found, cycles / (start.elapsed_time(stop) * 1e3))
+    return found
 
 
 def padded(count):
@@ -63,6 +77,7 @@ class Runner:
     def __init__(self, decoder, device, graphs, repeats, wall_repeats, seed=1):
         self.decoder, self.device, self.repeats = decoder, device, repeats
         self.cuda = device.type == "cuda"
+        self.cycles = spin_cycles_per_us() if self.cuda else PLAIN_CYCLES
         self.spun = repeats - wall_repeats if self.cuda else 0
         self.graphs = {} if graphs and self.cuda and decoder.graphs else None
         self.pool = torch.cuda.graph_pool_handle() if self.graphs is not None else None
@@ -112,7 +127,7 @@ class Runner:
         return graph
 
     def step(self, requests, spin_us):
-        """-> (gpu_us, host start [ns], host end [ns], launch_us)"""
+        """-> (gpu_us, host start [ns], host end [ns], launch_us, late); late: the device may have waited for launches"""
         graph = self.graph_of(requests)  # captured in the warm-up pass, found in the others
         began = time.perf_counter_ns()
         if graph is not None:
@@ -123,10 +138,10 @@ class Runner:
             start = time.perf_counter_ns()
             self.decoder.forward(batch)[0].tolist()
             end = time.perf_counter_ns()
-            return (end - start) / 1e3, began, end, 0.0
+            return (end - start) / 1e3, began, end, 0.0, False
         start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         if spin_us > 0:
-            torch.cuda._sleep(int(spin_us * 2000))  # clock cycles, at 2 GHz or less
+            torch.cuda._sleep(int(spin_us * self.cycles))
         launched = time.perf_counter_ns()
         start.record()
         if graph is not None:
@@ -136,9 +151,13 @@ class Runner:
             out = self.decoder.forward(batch)[0]
         stop.record()
         launch_us = (time.perf_counter_ns() - launched) / 1e3
+        all_launched, begun = time.perf_counter_ns(), spin_us > 0 and start.query()
         out.tolist()
         end = time.perf_counter_ns()
-        return start.elapsed_time(stop) * 1e3, began, end, launch_us
+        gpu_us = start.elapsed_time(stop) * 1e3
+        # A driver's full queue holds the host back, too: then much is left to do when all is launched, and nothing waited.
+        late = begun and (end - all_launched) / 1e3 < 0.2 * gpu_us
+        return gpu_us, began, end, launch_us, late
 
     def tokens_per_expert(self, requests):
         """-> [E]: how many (token, expert) pairs of a step each expert gets, over all layers; [] for a dense model"""
@@ -154,7 +173,8 @@ class Runner:
 
     def chunk(self, steps):
         """`steps`: lists of requests. -> per step the lists `gpu`, `wall`, `interval` [us] and `start_ns`, one entry per
-        repetition (None where that repetition does not give it), and `launch`."""
+        repetition (None where that repetition does not give it), and `launch`. `late`: how often the device had begun before all was
+        launched and was done soon after, so that GPU time may hold waiting for the host; the next repetition spins twice as long."""
         launches, found = [], []
         with torch.no_grad():
             for requests in steps:
@@ -164,15 +184,19 @@ class Runner:
                 launches.append(self.step(requests, 0)[3])
                 graph = self.graph_of(requests)
                 found.append({"gpu": [], "wall": [], "interval": [], "start_ns": [],
+                              "late": 0,
                               "launch": f"graph:{graph.size}" if graph else "eager"})
             clock = time.time_ns() - time.perf_counter_ns()
             for repeat in range(self.repeats):
                 times, spin = [], repeat < self.spun
-                for requests, launch_us in zip(steps, launches):
-                    times.append(self.step(requests, min(1.2 * launch_us, MOST_SPIN_US) if spin else 0))
+                for i, requests in enumerate(steps):
+                    times.append(self.step(requests, min(1.2 * launches[i], MOST_SPIN_US) if spin else 0))
+                    if times[-1][4]:
+                        launches[i] *= 2.0
+                        found[i]["late"] += 1
                 after = time.perf_counter_ns()
                 nexts = [one[1] for one in times[1:]] + [after]
-                for (gpu, began, end, _), follows, record in zip(times, nexts, found):
+                for (gpu, began, end, _, _), follows, record in zip(times, nexts, found):
                     record["gpu"].append(gpu if spin or self.spun == 0 else None)
                     record["wall"].append(None if spin else (end - began) / 1e3)
                     record["interval"].append(None if spin else (follows - began) / 1e3)

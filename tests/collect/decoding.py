@@ -251,6 +251,7 @@ class FakeCuda:
 
     def __init__(self):
         self.now, self.spun, self.captured, self.replayed = 0.0, [], 0, 0
+        self.late = False
 
     def patched(self):
         fake = self
@@ -262,6 +263,12 @@ class FakeCuda:
             def record(self):
                 fake.now += 1.25
                 self.at = fake.now
+
+            def synchronize(self):
+                pass
+
+            def query(self):
+                return fake.late
 
             def elapsed_time(self, other):
                 return other.at - self.at
@@ -347,6 +354,43 @@ class Timing(Case):
             for name in ("wall", "interval"):
                 self.assertEqual([value is None for value in record[name]], [True, True, True, False])
 
+    def test_a_pass_that_began_too_early_is_counted_and_the_next_spins_longer(self):
+        fake = FakeCuda()
+        fake.late = True
+        with fake.patched():
+            records = self.runner(EmulatedVarlen(), cuda=True).chunk(self.steps[:1])
+        self.assertEqual(records[0]["late"], 3)
+        for one, following in zip(fake.spun, fake.spun[1:]):
+            self.assertTrue(abs(following - 2 * one) <= 2 or following == 2000 * timing.MOST_SPIN_US)
+
+    def test_a_full_queue_of_the_driver_is_not_taken_for_a_device_that_waits(self):
+        fake = FakeCuda()
+        fake.late = True
+        events = unittest.mock.patch.object(timing.time, "perf_counter_ns", side_effect=range(0, 10**12, 2_000_000))
+        with fake.patched(), events:  # 2 ms from the last launch to the tokens, 1.25 ms on the device
+            self.assertEqual(self.runner(EmulatedVarlen(), cuda=True).chunk(self.steps[:1])[0]["late"], 0)
+
+    def test_attention_alone_takes_turns_over_the_whole_cache(self):
+        import components
+        import floor
+        seen = set()
+
+        class Watched(EmulatedVarlen):
+            def __call__(self, q, k, v, batch):
+                seen.add((k.data_ptr(), batch.decodes))
+                assert len(k) >= batch.rows[-1][0] + batch.rows[-1][1] + batch.rows[-1][2]
+                return super().__call__(q, k, v, batch)
+        rig = unittest.mock.Mock(device=self.cpu, dtype=torch.float32)
+        rig.decoder = lambda shard, rows: decoding.Decoder(shard, rows, self.cpu, torch.float32, Watched())
+        rows = list(components.measure(rig, tiny(), floor.Device("x", 1e12, 1e11, 1e9), True))
+        self.assertEqual({len(row) for row in rows}, {len(components.HEADER)})
+        self.assertEqual(len({at for at, count in seen if count == 64}), components.LAYERS)  # fills the cache
+        self.assertGreaterEqual(len({at for at, count in seen if count == 1}), 24)
+
+    def test_the_spin_follows_the_devices_clock(self):
+        with FakeCuda().patched():
+            self.assertEqual(timing.spin_cycles_per_us(), 8000.0)  # ten million cycles in 1.25 ms
+
     def test_a_graph_that_computes_something_else_is_not_used(self):
         fake = FakeCuda()
         with fake.patched(), unittest.mock.patch.object(timing.Fixed, "load", lambda *arguments: None):
@@ -397,6 +441,19 @@ class Rigs(Case):
                              r"^tiny: the logits of a mixed step differ by (\d(\.\d)?e-\d\d|0) from those of plain kernels$")
             self.assertIs(runner.decoder.attention, rig.attention)
             self.assertIs(runner.decoder.small, rig.elementwise)
+
+    def test_weights_follow_the_seed_and_a_small_plan_has_room_for_the_check(self):
+        import compositions
+        step = compositions.Step(0, ((1, 1, True),), (0,), (), 1, 0, 1)
+        heads = []
+        for seed in (1, 1, 2):
+            rig = self.rig()
+            rig.arguments.seed = seed
+            runner = rig.runner(tiny(max_model_len=4096), [compositions.Chunk(0, 0, (step,))])
+            self.assertEqual(runner.decoder.rows, 1 + 9 + 1 + 2048 + 37 + 33)
+            heads.append(runner.decoder.head)
+        self.assertTrue(torch.equal(heads[0], heads[1]))
+        self.assertFalse(torch.equal(heads[0], heads[2]))
 
     def test_a_decoder_with_a_wrong_part_is_far_from_plain_kernels(self):
         class Wrong(experts.Loop):
@@ -487,6 +544,46 @@ class Command(Case):
             self.assertRegex(self.collect("measure", "--out", folder, "--models", "tiny", status=2).stderr,
                              "^collect.py: no CUDA device.*\n$")
 
+    def test_components_that_cannot_be_written_or_do_not_exist_are_refused_first(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cpu = ("--bandwidth", "1e11", "--peak", "1e12", "--device", "cpu", "--dtype", "float32", "--quick")
+            file = pathlib.Path(folder) / "file"
+            file.write_text("")
+            self.assertRegex(self.collect("components", "--out", file / "x", "--models", "tiny", *cpu, status=2).stderr,
+                             "^collect.py: .*cannot write: .*\n$")
+            self.assertRegex(self.collect("components", "--out", folder, "--models", "tiny,gpt", *cpu, status=2).stderr,
+                             "^collect.py: unknown model 'gpt'")
+
+    def test_out_of_memory_while_measuring_is_one_line_and_keeps_what_is_measured(self):
+        import collect
+        import output
+        with tempfile.TemporaryDirectory() as folder:
+            whole, calls = timing.Runner.chunk, []
+
+            def chunk(runner, steps):
+                calls.append(0)
+                if len(calls) == 3:
+                    raise RuntimeError("CUDA out of memory. Tried to allocate")
+                return whole(runner, steps)
+            with unittest.mock.patch.object(timing.Runner, "chunk", chunk), unittest.mock.patch("sys.stderr") as err:
+                status = collect.main(["measure", "--out", folder, "--models", "tiny", "--workloads", "general", *self.ARGUMENTS])
+            said = "".join(call.args[0] for call in err.write.call_args_list)
+            self.assertEqual(status, 2)
+            self.assertIn("collect.py: tiny: out of memory on the device", said)
+            self.assertEqual(len(output.read_parts(folder)[2]), 2)
+
+    def test_a_part_of_another_way_to_measure_is_refused_before_it_begins(self):
+        import collect
+        import bench
+        with tempfile.TemporaryDirectory() as folder:
+            measure = ["measure", "--out", folder, "--models", "tiny", "--workloads", "general", *self.ARGUMENTS]
+            self.assertEqual(collect.main([*measure, "--minutes", "0.0001"]), 0)
+            plain = bench.Rig.machine
+            with unittest.mock.patch.object(bench.Rig, "machine", lambda rig: {**plain(rig), "attention": "other"}), \
+                    unittest.mock.patch("sys.stderr"):
+                self.assertEqual(collect.main(measure), 2)
+            self.assertEqual(sorted(p.name for p in pathlib.Path(folder).iterdir()), ["part-001.jsonl.gz", "state.json"])
+
     def test_components_are_timed_alone(self):
         with tempfile.TemporaryDirectory() as folder:
             self.collect("components", "--out", folder, "--models", "tiny", "--quick", "--bandwidth", "1e11", "--peak", "1e12",
@@ -498,6 +595,7 @@ class Command(Case):
                                      "rotate", "lm_head", "prefill_attention", "decode_attention", "kv_write"})
             for line in lines[2:]:
                 self.assertGreater(float(line.split(",")[6]), 0)
+                self.assertEqual(line.split(",")[9], "not known")
 
 
 class WithoutTorch(unittest.TestCase):

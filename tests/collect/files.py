@@ -28,7 +28,7 @@ from shard import InputError, read_model
 STUDY = os.environ.get("RAFTER_STUDY", "")
 PLAN = compositions.Plan(steps=40, per_chunk=10, gap=15, skip=40)
 MACHINE = {"device": "a test's device", "memory_gb": "80", "processor": "p", "driver": "1", "cuda": "13", "torch": "2", "python": "3.12",
-           "attention": "flash", "experts": "grouped", "elementwise": "compiled", "notes": ["a note"]}
+           "attention": "flash", "experts": "grouped", "elementwise": "compiled", "graphs": True, "notes": ["a note"]}
 
 
 def settings(**changes):
@@ -141,6 +141,20 @@ class Parts(Case):
         with self.assertRaisesRegex(InputError, "part-002.jsonl.gz: 'repeats' is 9, the parts before it have 3"):
             output.read_parts(self.parts)
 
+    def test_parts_measured_in_another_way_do_not_mix(self):
+        chunks = list(records("llama-2-7b"))
+        self.part(chunks[0])
+        for field, value in (("attention", "sdpa"), ("graphs", False), ("torch", "1"), ("device", "another")):
+            path = self.part(chunks[1], first={"settings": settings(), "machine": {**MACHINE, field: value}})
+            with self.assertRaisesRegex(InputError, f"part-002.jsonl.gz: '{field}' is .*, part-001.jsonl.gz has"):
+                output.read_parts(self.parts)
+            path.unlink()
+
+    def test_a_line_that_is_no_chunk_is_named(self):
+        self.part({"experiment": "x"})
+        with self.assertRaisesRegex(InputError, "part-001.jsonl.gz: a line is no chunk of steps"):
+            output.read_parts(self.parts)
+
     def test_a_chunk_that_is_there_twice_is_an_error(self):
         chunks = list(records("llama-2-7b"))
         self.part(chunks[0])
@@ -218,6 +232,15 @@ class Merged(Case):
         comments = validate.Steps(self.merged()).comments
         self.assertTrue(comments[0].startswith("label source: measured by rafter's collector"))
         self.assertIn("all-reduces are not measured", comments[1])
+        self.assertIn("gpu_time_us is a median of 2 repetitions, wall_time_us and interval_us of 1", comments[1])
+
+    def test_passes_that_may_have_waited_for_the_host_are_in_the_card(self):
+        chunks = list(records("llama-2-7b"))
+        for chunk in chunks:
+            for step in chunk["steps"]:
+                step["late"] = 1
+        self.part(*chunks)
+        self.assertIn("in 40 of 80 passes that give GPU time", (self.merged().parent / "README.md").read_text())
 
     def test_every_repetition_is_kept_beside(self):
         path = self.merged()
@@ -232,7 +255,7 @@ class Merged(Case):
         chunks = compositions.chunks(shard, compositions.WORKLOADS["general"], PLAN)
         ratios = [1.5 * floor.step_roofline_us(shard, s.requests, on) / floor.weakest_floor_us(shard, on) for c in chunks for s in c.steps]
         for fact in ("CC-BY-4.0", "All-reduces are not measured", "a test's device", "a note", "80 steps", "2 experiments",
-                     "| llama-2-7b-general | 40 |", f"| {1.005 * min(ratios):.2f}, {1.005 * statistics.median(ratios):.2f} |", "75.0 25.0",
+                     "| llama-2-7b-general | 40 |", f"| {1.005 * min(ratios):.2f}, {1.005 * statistics.median(ratios):.2f} | 1.51 |", "75.0 25.0",
                      "SM: 1980 to 1980 MHz", "power: not known", "seed 1"):
             self.assertIn(fact, text)
         self.assertNotIn("{", text)
@@ -357,7 +380,7 @@ class Commands(Case):
         self.refused("'tiny' is named twice", "plan", "--models", "tiny,tiny")
         self.refused("names nothing", "plan", "--models", ",")
         self.refused("steps is 0", "plan", "--steps", "0")
-        self.refused("no bandwidth is known of hardware 'abacus'", "plan", "--hardware", "abacus")
+        self.refused("no bandwidth is known of hardware 'abacus'.*: give --bandwidth in byte/s", "plan", "--hardware", "abacus")
         self.refused("no part with measured steps", "merge", "--out", self.parts, "--to", self.folder)
         self.refused("cannot read: .*No such file", "validate", self.folder / "none.csv")
         self.refused("--wall-repeats 4 is not from 1 to below --repeats 4", "measure", "--out", self.parts, "--wall-repeats", "4")
@@ -379,7 +402,32 @@ class Commands(Case):
     def test_the_plan_needs_no_pytorch(self):
         status, out, err = self.run_collect("plan", "--models", "tiny,llama-2-7b", "--steps", "20", "--skip", "10", "--gap", "5")
         self.assertEqual((status, err), (0, ""))
-        self.assertEqual(len(out.splitlines()), 1 + 8 + 1)
+        self.assertEqual(len(out.splitlines()), 2 + 8 + 1)
+        self.assertRegex(out, r"\[GB\] +\[s\]\n")
+
+    def test_a_plan_says_when_it_does_not_fit_the_device(self):
+        small = ("--steps", "20", "--skip", "10", "--gap", "5", "--workloads", "general", "--models")
+        _, out, _ = self.run_collect("plan", "--hardware", "l4", *small, "llama-2-7b,mixtral-8x7b")
+        self.assertIn("not all fit the 24 GB of l4", out)
+        _, out, _ = self.run_collect("plan", "--hardware", "l4", *small, "llama-2-7b", "--pool-gb", "24")
+        self.assertNotIn("not all fit", out)
+        _, out, _ = self.run_collect("plan", "--hardware", "h100", *small, "llama-2-7b,mixtral-8x7b")
+        self.assertNotIn("not all fit", out)
+
+    def test_measuring_what_does_not_fit_is_refused_before_it_begins(self):
+        arguments = collect.parser().parse_args(["measure", "--out", "none", "--models", "mixtral-8x7b", "--steps", "20", "--skip", "10",
+                                                 "--gap", "5", "--workloads", "general"])
+        work = collect.Work(arguments, collect.plan_of(arguments), set())
+        collect.check_memory(arguments, work, 80e9)
+        with self.assertRaisesRegex(InputError, r"mixtral-8x7b needs about (49|5\d) GB, .* 48 GB are free: .*--pool-gb 80"):
+            collect.check_memory(arguments, work, 48e9)
+
+    def test_an_interrupt_is_one_line(self):
+        def interrupted(arguments):
+            raise KeyboardInterrupt
+        with unittest.mock.patch.object(collect, "show_plan", interrupted), unittest.mock.patch("sys.stderr") as err:
+            self.assertEqual(collect.main(["plan"]), 130)
+        self.assertIn("interrupted", "".join(call.args[0] for call in err.write.call_args_list))
 
 
 class Machine(Case):
@@ -397,6 +445,17 @@ class Machine(Case):
     def test_clocks_come_from_the_query_tool(self):
         with self.driver("1980, 3201, 41, 312.55"):
             self.assertEqual(self.clocks(), {"sm_mhz": 1980, "memory_mhz": 3201, "temperature_c": 41, "power_w": 313})
+
+    def test_the_device_that_is_measured_is_asked_not_the_first_of_the_machine(self):
+        tool = self.folder / "nvidia-smi"
+        tool.write_text('#!/bin/sh\n[ "$2" = GPU-1-2 ] && echo 999\n')
+        tool.chmod(0o755)
+        with unittest.mock.patch.dict(os.environ, {"PATH": f"{self.folder}:{os.environ['PATH']}"}):
+            for told in ("1-2", "GPU-1-2"):
+                torch = unittest.mock.Mock()
+                torch.cuda.get_device_properties.return_value.uuid = told
+                self.assertEqual(machine.smi(["clocks.sm"], machine.uuid_of(torch, 0)), {"clocks.sm": "999"})
+            self.assertEqual(machine.smi(["clocks.sm"]), {})
 
     def test_what_the_device_does_not_tell_is_left_out(self):
         with self.driver("1980, [N/A], 41, [N/A]"):

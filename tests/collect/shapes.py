@@ -103,6 +103,8 @@ class BadConfigs(unittest.TestCase):
         self.refused("'hidden_size' 65 is no multiple", hidden_size=65)
         self.refused("'head_dim' 7 is odd", head_dim=7)
         self.refused("'num_key_value_heads' 4 does not divide over 8 ranks", tp=8)
+        self.refused("'num_experts': experts under this name are not built", num_experts=128)
+        self.refused("'kv_lora_rank': latent attention is not built", kv_lora_rank=512)
         self.refused("'num_experts_per_tok' 3 is above 'num_local_experts' 2", num_local_experts=2, num_experts_per_tok=3)
 
     def test_a_missing_file_and_an_unknown_model_are_named(self):
