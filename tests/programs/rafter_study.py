@@ -995,7 +995,7 @@ class Reports(Case):
             shown += piece
         os.close(master)
         self.assertEqual(program.wait(), 0)
-        self.assertRegex(shown, rb"\rblackbox +\[=+")
+        self.assertRegex(shown, rb"\rblackbox, worst so far [0-9.]+ % +\[=+")  # early answers
         self.assertTrue(shown.endswith(b"\r\x1b[K"), shown[-80:])
         self.assertNotIn(b"\n", shown)
 
