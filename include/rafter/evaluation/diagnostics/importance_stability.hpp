@@ -196,10 +196,10 @@ inline report_section importance_section(
     const stability_rule& rule = {}) {
   report_section made{"importance", "Which features matter, and whether the folds agree", "", {}};
   if (named.empty()) {
-    made.blocks.push_back(paragraph{"Not made: no importance was computed."});
+    made.blocks.emplace_back(paragraph{"Not made: no importance was computed."});
     return made;
   }
-  made.blocks.push_back(
+  made.blocks.emplace_back(
       paragraph{fmt::format("Rankings are called stable when, averaged over the pairs of folds, Spearman's rho is at "
                             "least {:g} and the first "
                             "features have a share of at least {:g} in common.",
@@ -224,12 +224,12 @@ inline report_section importance_section(
       std::string& to = verdict == stability_verdict::unstable ? unstable : not_known;
       to += (to.empty() ? "" : "; ") + name;
     }
-    made.blocks.push_back(paragraph{sentence});
-    made.blocks.push_back(captioned_table{
+    made.blocks.emplace_back(paragraph{sentence});
+    made.blocks.emplace_back(captioned_table{
         name +
             (result.features.size() > most ? fmt::format(": {} of {} features", most, result.features.size()) : ""),
         result.table(most)});
-    made.blocks.push_back(captioned_table{name + ": agreement of the folds", result.agreement(), true});
+    made.blocks.emplace_back(captioned_table{name + ": agreement of the folds", result.agreement(), true});
   }
   made.summary = fmt::format("{} of {} rankings {} stable over the folds.", stable, named.size(),
                              named.size() == 1 ? "is" : "are");
