@@ -209,7 +209,7 @@ TEST(Evaluate, ThrowsTheFirstFoldsErrorWhateverTheNumberOfThreads) {
                                 {"b", row_set::of({1, 2, 3}), {}, row(21)},
                                 {"c", row_set::of({0, 1, 2}), {}, row(22)},
                                 {"d", row_set::of({0, 3}), {}, row(23)}};
-  for (const std::size_t threads : {1, 2, 4}) {
+  for (const std::size_t threads : {1U, 2U, 4U}) {
     evaluate_options options;
     options.threads = threads;
     try {
