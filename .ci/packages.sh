@@ -5,7 +5,8 @@ rafter_build_needs='
   pc:eigen3=libeigen3-dev inc:boost/version.hpp=libboost-dev pc:xtensor=libxtensor-dev
   pc:nlohmann_json=nlohmann-json3-dev pc:fmt=libfmt-dev'
 rafter_test_needs='pc:gtest_main=libgtest-dev'
-rafter_example_needs='pc:CLI11=libcli11-dev cmd:gnuplot=gnuplot-nox'
+rafter_example_needs='pc:CLI11=libcli11-dev'
+rafter_plot_needs='cmd:gnuplot=gnuplot-nox'  # draws the pictures of pages, which do without
 rafter_ci_needs='cmd:clang++-16=clang-16 lib:/usr/lib/llvm-16/lib/clang/16/lib/linux/libclang_rt.asan-*.a=libclang-rt-16-dev
   cmd:clang-format=clang-format cmd:cmake=cmake pc:benchmark=libbenchmark-dev cmd:git=git'
 

@@ -11,6 +11,8 @@ folder=${BUILD:-build-examples}
 
 echo "[1/4] packages"
 install_missing "$logs/packages.log" $rafter_build_needs $rafter_example_needs
+install_missing "$logs/packages-plots.log" $rafter_plot_needs 2>/dev/null ||
+  echo "      no gnuplot: the page will have its tables and no pictures"
 echo "[2/4] configuring $folder"
 configure "$folder" "${CXX:-g++}" -Dbuildtype=release -Doptimization=2 -Dexamples=enabled -Dtests=disabled -Dbenchmarks=disabled \
   -Ddocs=disabled ${MESON_OPTIONS:-}
