@@ -932,6 +932,20 @@ class Reports(Case):
             self.assertLessEqual(max(map(len, out.splitlines())), 100)
             self.assertNotIn("\x1b", out)
 
+    def shown_on(self, master):
+        """What a terminal shows until the program that writes to it ends."""
+        shown = b""
+        while select.select([master], [], [], 120)[0]:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(master)
+        return shown
+
     def test_colours_are_for_terminals_that_want_them(self):
         for settings, expected in (({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)):
             master, slave = pty.openpty()
@@ -939,16 +953,7 @@ class Reports(Case):
             program = subprocess.Popen([PROGRAM, "--predictors", "mean"], stdout=slave, stderr=subprocess.DEVNULL,
                                        env={**environment, **settings})
             os.close(slave)
-            shown = b""
-            while select.select([master], [], [], 120)[0]:
-                try:
-                    piece = os.read(master, 65536)
-                except OSError:  # the other side is closed
-                    break
-                if not piece:
-                    break
-                shown += piece
-            os.close(master)
+            shown = self.shown_on(master)
             self.assertEqual(program.wait(), 0)
             self.assertEqual(b"\x1b[32m  plausible" in shown, expected, shown[:600])
 
@@ -982,18 +987,7 @@ class Reports(Case):
         master, slave = pty.openpty()
         program = subprocess.Popen([PROGRAM], stdout=subprocess.DEVNULL, stderr=slave)
         os.close(slave)
-        shown = b""
-        while True:
-            if not select.select([master], [], [], 120)[0]:
-                break
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        os.close(master)
+        shown = self.shown_on(master)
         self.assertEqual(program.wait(), 0)
         self.assertRegex(shown, rb"\rblackbox, worst so far [0-9.]+ % +\[=+")  # early answers
         self.assertTrue(shown.endswith(b"\r\x1b[K"), shown[-80:])

@@ -8,20 +8,13 @@
 
 #include "../support/message.hpp"
 #include "rafter/core/random.hpp"
+#include "support/autoregressive.hpp"
 
 namespace {
 
 using namespace rafter;
 using numbers = std::vector<double>;
 using row_counts = std::vector<std::size_t>;
-
-numbers autoregressive(std::size_t size, double coefficient, std::uint64_t seed) {
-  detail::seeded_numbers random(seed);
-  numbers x(size);
-  double state = random.normal() / std::sqrt(1.0 - coefficient * coefficient);
-  for (double& value : x) value = state = coefficient * state + random.normal();
-  return x;
-}
 
 TEST(Autocorrelation, IsItsDefinition) {
   const numbers x{1, 3, 2, 5, 4};  // deviations -2 0 -1 2 1
@@ -45,13 +38,13 @@ TEST(Autocorrelation, PooledPairsStayWithinTheirSeries) {
 }
 
 TEST(Autocorrelation, ASeriesOfNeighboursHasThePowersOfItsCoefficient) {
-  const numbers rho = autocorrelation(autoregressive(40000, 0.8, 3), 5);
+  const numbers rho = autocorrelation(tiny::autoregressive(40000, 0.8, 3), 5);
   for (std::size_t k = 1; k <= 5; ++k) EXPECT_NEAR(rho[k], std::pow(0.8, static_cast<double>(k)), 0.025) << k;
 }
 
 TEST(Autocorrelation, TheEffectiveSizeIsThatOfTheory) {
   for (const double coefficient : {0.0, 0.5, 0.9, -0.4}) {
-    const auto made = effective_sample_size(autoregressive(40000, coefficient, 5));
+    const auto made = effective_sample_size(tiny::autoregressive(40000, coefficient, 5));
     const double time = (1.0 + coefficient) / (1.0 - coefficient);
     EXPECT_NEAR(made.time / time, 1.0, 0.15) << coefficient;
     EXPECT_NEAR(made.size * made.time, 40000.0, 1e-6);
@@ -102,7 +95,7 @@ TEST(Autocorrelation, ErrorsThatAreAlikeCompoundAndThoseThatAlternateCancel) {
 
 // Windows against the sum over autocorrelations, and both against theory.
 TEST(Autocorrelation, InflationOfWindowsIsTheSumOfCorrelations) {
-  const numbers x = autoregressive(40000, 0.6, 9);
+  const numbers x = tiny::autoregressive(40000, 0.6, 9);
   const std::size_t m = 30;
   double theory = 1.0;
   for (std::size_t k = 1; k < m; ++k) {

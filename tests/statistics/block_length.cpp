@@ -6,20 +6,12 @@
 #include <cmath>
 #include <vector>
 
-#include "rafter/core/random.hpp"
+#include "support/autoregressive.hpp"
 
 namespace {
 
 using namespace rafter;
 using numbers = std::vector<double>;
-
-numbers autoregressive(std::size_t size, double coefficient, std::uint64_t seed) {
-  detail::seeded_numbers random(seed);
-  numbers x(size);
-  double state = random.normal() / std::sqrt(1.0 - coefficient * coefficient);
-  for (double& value : x) value = state = coefficient * state + random.normal();
-  return x;
-}
 
 // For an AR(1) G/g = 2r/(1 - r²): the best stationary length is (2r/(1-r²))^(2/3) n^(1/3), the circular one (3/2)^(1/3)
 // times as long (Patton, Politis and White 2009).
@@ -27,7 +19,7 @@ TEST(BlockLength, IsNearTheoryForASeriesOfNeighbours) {
   for (const double coefficient : {0.3, 0.7}) {
     double stationary = 0.0;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-      const auto made = automatic_block_length(autoregressive(5000, coefficient, seed));
+      const auto made = automatic_block_length(tiny::autoregressive(5000, coefficient, seed));
       stationary += made.stationary / 20.0;
       EXPECT_NEAR(made.circular / made.stationary, std::cbrt(1.5), 1e-12);
     }
@@ -42,13 +34,13 @@ TEST(BlockLength, IsNearTheoryForASeriesOfNeighbours) {
 TEST(BlockLength, OfIndependentRowsIsShort) {
   double mean = 0.0;
   for (std::uint64_t seed = 0; seed < 20; ++seed)
-    mean += automatic_block_length(autoregressive(2000, 0.0, seed)).stationary / 20;
+    mean += automatic_block_length(tiny::autoregressive(2000, 0.0, seed)).stationary / 20;
   EXPECT_LT(mean, 4.0);
   EXPECT_GE(mean, 1.0);
 }
 
 TEST(BlockLength, IsNoLongerThanTheLongestSeries) {
-  const numbers x = autoregressive(600, 0.95, 2);
+  const numbers x = tiny::autoregressive(600, 0.95, 2);
   EXPECT_GT(automatic_block_length(x).stationary, 12.0);
   EXPECT_EQ(automatic_block_length(x, std::vector<std::size_t>(50, 12)).stationary, 12.0);
 }

@@ -16,6 +16,18 @@
 
 namespace rafter {
 
+namespace detail {
+/// Begin and end of each range: equal for equal sets.
+inline std::vector<std::size_t> range_ends(const row_set& rows) {
+  std::vector<std::size_t> key;
+  for (const row_range& range : rows.ranges()) {
+    key.push_back(range.begin);
+    key.push_back(range.end);
+  }
+  return key;
+}
+}  // namespace detail
+
 /// What an estimator learned from sets of rows of one dataset, each set fitted once however often and from however many
 /// threads it is asked for. Nested validation asks for the same fits again and again: with models i and j left out, the
 /// fit is that of outer fold i and inner fold j, and that of outer fold j and inner fold i.
@@ -30,13 +42,8 @@ template <class Estimator, dataset_schema Schema> class fit_memo {
   /// @returns the fit to these rows; it lives as long as the memo
   /// @throws what the fit threw, each time that it is asked for
   const predictor& fit(const row_set& rows) {
-    std::vector<std::size_t> key;
-    for (const row_range& range : rows.ranges()) {
-      key.push_back(range.begin);
-      key.push_back(range.end);
-    }
     std::unique_lock lock(access_);
-    const auto [found, first] = fits_.try_emplace(std::move(key));
+    const auto [found, first] = fits_.try_emplace(detail::range_ends(rows));
     entry& one = found->second;  // a map's elements stay where they are
     if (!first) {
       done_.wait(lock, [&] { return one.made || one.failed != nullptr; });

@@ -79,6 +79,17 @@ inline std::string predictors_shown(std::size_t shown, const evaluation_report& 
   return shown == all ? std::string() : fmt::format("{} of {} predictors are shown", shown, all);
 }
 
+/// The section with a picture that has a series for each shown predictor.
+inline report_section with_picture(report_section made, plot picture, const evaluation_report& report) {
+  if (picture.series.empty()) {
+    made.blocks.push_back(paragraph{no_predictions_kept});
+    return made;
+  }
+  picture.note = predictors_shown(picture.series.size(), report);
+  made.blocks.push_back(std::move(picture));
+  return made;
+}
+
 }  // namespace detail
 
 /// Predicted against measured time of the tested rows, a plot for each shown predictor. The tenth of the points with
@@ -158,13 +169,7 @@ RAFTER_COLD inline report_section error_distribution_section(const evaluation_re
     }
     picture.series.push_back(std::move(line));
   }
-  if (picture.series.empty()) {
-    made.blocks.push_back(paragraph{no_predictions_kept});
-    return made;
-  }
-  picture.note = predictors_shown(picture.series.size(), report);
-  made.blocks.push_back(std::move(picture));
-  return made;
+  return with_picture(std::move(made), std::move(picture), report);
 }
 
 /// Steps on the roofline of their device: arithmetic intensity against achieved FLOP/s, both of one rank, with the
@@ -270,13 +275,7 @@ RAFTER_COLD inline report_section fold_section(const evaluation_report& report, 
     }
     picture.series.push_back(std::move(bars));
   }
-  if (picture.series.empty()) {
-    made.blocks.push_back(paragraph{no_predictions_kept});
-    return made;
-  }
-  picture.note = predictors_shown(picture.series.size(), report);
-  made.blocks.push_back(std::move(picture));
-  return made;
+  return with_picture(std::move(made), std::move(picture), report);
 }
 
 /// Parameters of parametric predictors: each fold's value divided by the mean over the folds, a plot for each shown

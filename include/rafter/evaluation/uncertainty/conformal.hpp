@@ -459,9 +459,7 @@ RAFTER_COLD nested_predictions predict_nested(const dataset<Schema>& data, const
     std::vector<job> jobs;
     std::map<std::vector<std::size_t>, std::size_t> known;
     const auto add = [&](const row_set& train, destination wanted) {
-      std::vector<std::size_t> key;
-      for (const row_range& range : train.ranges()) key.push_back(range.begin), key.push_back(range.end);
-      const auto [found, is_new] = known.try_emplace(std::move(key), jobs.size());
+      const auto [found, is_new] = known.try_emplace(detail::range_ends(train), jobs.size());
       if (is_new) jobs.push_back({train, {}});
       jobs[found->second].requests.push_back(wanted);
       ++made.asked;
