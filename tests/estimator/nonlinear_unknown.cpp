@@ -60,13 +60,7 @@ TEST(NonlinearUnknown, WithoutDerivativesNothingIsCalledDetermined) {
 
   predictor_result result;
   for (int fold = 0; fold < 2; ++fold)
-    result.folds.push_back({.held_out = "",
-                            .fit = {},
-                            .errors = {},
-                            .parameters = fitted.parameters(),
-                            .findings = {},
-                            .predictions = {},
-                            .probes = {}});
+    result.folds.push_back({.held_out = "", .fit = {}, .errors = {}, .parameters = fitted.parameters()});
   const parameter_stability base_over_folds = stability_of(result).front();
   EXPECT_EQ(base_over_folds.not_known, 2u);
   EXPECT_EQ(base_over_folds.verdict(), "-");

@@ -40,10 +40,10 @@ struct fold_result {
   std::size_t rows = 0;
   fit_summary fit;
   error_summary errors;  ///< fractions; of predictions against the measured times of the test rows
-  std::vector<fitted_parameter> parameters;  ///< of a parametric model; else empty
-  std::vector<std::string> findings;         ///< what a reader of the fit should know, a line each
-  fold_predictions predictions;              ///< of the test rows; empty when they were not to be kept
-  std::vector<probe_predictions> probes;     ///< in the order in which they were asked for
+  std::vector<fitted_parameter> parameters = {};  ///< of a parametric model; else empty
+  std::vector<std::string> findings = {};         ///< what a reader of the fit should know, a line each
+  fold_predictions predictions = {};              ///< of the test rows; empty when they were not to be kept
+  std::vector<probe_predictions> probes = {};     ///< in the order in which they were asked for
 };
 
 /// What the error of a parametric model on held-out rows is made of; see split_errors. All three errors are of the
